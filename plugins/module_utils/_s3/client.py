@@ -1,0 +1,103 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Makes boto3 clients from connection options, on every boto3 from 1.26 on."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    ConnectionOptions,
+    ConnectionOptionsError,
+)
+
+_IMPORT_ERROR: str | None = None
+try:
+    import boto3
+    import botocore
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+except ImportError as _error:
+    _IMPORT_ERROR = str(_error)
+
+DEFAULT_REGION = "us-east-1"
+_USER_AGENT = "fediverse.mastodon_s3"
+
+
+class Boto3MissingError(Exception):
+    """boto3 or botocore can't be imported by the Python that runs the module."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"boto3 can't be imported: {reason}. Install it for the Python that Ansible uses on this host, by the package"
+            " python3-boto3 or by pip into a virtual environment (version 1.26 or newer)"
+        )
+
+
+def boto_versions() -> dict[str, str]:
+    """Return the versions of boto3 and botocore, for a module's result; empty where they are missing."""
+    if _IMPORT_ERROR is not None:
+        return {}
+    return {"boto3_version": boto3.__version__, "botocore_version": botocore.__version__}
+
+
+def s3_client(options: ConnectionOptions, *, max_pool_connections: int = 10) -> t.Any:
+    """Return a boto3 S3 client. It makes no request yet, but a profile or an instance's metadata may be read.
+
+    max_pool_connections: how many threads may use the client at once without waiting.
+
+    Raises Boto3MissingError; ConnectionOptionsError for an aws_config that this botocore does not accept;
+    S3Error for a profile that does not exist and the like.
+    """
+    if _IMPORT_ERROR is not None:
+        raise Boto3MissingError(_IMPORT_ERROR)
+    config = _config(options, max_pool_connections)
+    verify: bool | str = options.validate_certs
+    if options.validate_certs and options.ca_bundle:
+        verify = options.ca_bundle
+    try:
+        session = boto3.session.Session(profile_name=options.profile)
+        return session.client(
+            "s3",
+            region_name=options.region or session.region_name or DEFAULT_REGION,
+            endpoint_url=options.endpoint_url,
+            aws_access_key_id=options.access_key,
+            aws_secret_access_key=options.secret_key,
+            aws_session_token=options.session_token,
+            verify=verify,
+            config=config,
+        )
+    except BotoCoreError as error:
+        raise translate(error, "connect") from error
+    except ValueError as error:
+        raise ConnectionOptionsError(f"endpoint_url is not accepted by botocore {botocore.__version__}: {error}") from error
+
+
+def _config(options: ConnectionOptions, max_pool_connections: int) -> t.Any:
+    arguments: dict[str, t.Any] = {
+        "user_agent_extra": _USER_AGENT,
+        "retries": {"mode": "standard", "total_max_attempts": 5},
+        "max_pool_connections": max_pool_connections,
+    }
+    # botocore below 1.36 neither knows these options nor adds checksums by itself.
+    for name in ("request_checksum_calculation", "response_checksum_validation"):
+        if name in Config.OPTION_DEFAULTS:
+            arguments[name] = options.checksums
+    unknown = sorted(set(options.aws_config) - set(Config.OPTION_DEFAULTS))
+    if unknown:
+        raise ConnectionOptionsError(
+            f"aws_config: botocore {botocore.__version__} on this host knows no option {', '.join(unknown)}; remove it, or"
+            " install a newer botocore"
+        )
+    arguments.update(options.aws_config)
+    s3_settings = arguments.get("s3")
+    if s3_settings is not None and not isinstance(s3_settings, dict):
+        raise ConnectionOptionsError("aws_config: s3 must be a dictionary, like {'use_accelerate_endpoint': true}")
+    arguments["s3"] = {"addressing_style": options.addressing_style, **(s3_settings or {})}
+    try:
+        return Config(**arguments)
+    except (BotoCoreError, TypeError, ValueError, AttributeError) as error:
+        raise ConnectionOptionsError(f"aws_config is not accepted by botocore {botocore.__version__}: {error}") from error

@@ -1,0 +1,137 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import client as under_test
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import BadCredentialsError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    ConnectionOptions,
+    ConnectionOptionsError,
+)
+from botocore.config import Config
+
+KEYS = {"access_key": "AKIA", "secret_key": "secret"}
+
+
+@pytest.fixture(autouse=True)
+def no_outside_configuration(monkeypatch, tmp_path):
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+def test_region_falls_back_to_the_default_chain_and_then_to_us_east_1(monkeypatch):
+    assert under_test.s3_client(ConnectionOptions(**KEYS)).meta.region_name == "us-east-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    assert under_test.s3_client(ConnectionOptions(**KEYS)).meta.region_name == "eu-west-3"
+    assert under_test.s3_client(ConnectionOptions(region="eu-north-1", **KEYS)).meta.region_name == "eu-north-1"
+
+
+def test_endpoint_addressing_retries_and_pool():
+    client = under_test.s3_client(
+        ConnectionOptions(endpoint_url="https://fsn1.example.com", addressing_style="path", **KEYS), max_pool_connections=32
+    )
+    assert client.meta.endpoint_url == "https://fsn1.example.com"
+    assert client.meta.config.s3["addressing_style"] == "path"
+    assert client.meta.config.retries["mode"] == "standard"
+    assert client.meta.config.max_pool_connections == 32
+    assert "fediverse.mastodon_s3" in client.meta.config.user_agent
+
+
+def test_path_style_puts_the_bucket_into_the_path():
+    client = under_test.s3_client(
+        ConnectionOptions(endpoint_url="https://fsn1.example.com", addressing_style="path", **KEYS)
+    )
+    url = client.generate_presigned_url("get_object", Params={"Bucket": "media", "Key": "a"})
+    assert url.startswith("https://fsn1.example.com/media/a?")
+
+
+@pytest.mark.parametrize("checksums", ["when_required", "when_supported"])
+def test_checksum_options_are_passed_to_a_botocore_that_knows_them(checksums):
+    config = under_test.s3_client(ConnectionOptions(checksums=checksums, **KEYS)).meta.config
+    if "request_checksum_calculation" in Config.OPTION_DEFAULTS:
+        assert config.request_checksum_calculation == checksums
+        assert config.response_checksum_validation == checksums
+    else:
+        assert not hasattr(config, "request_checksum_calculation")
+
+
+def test_checksum_options_are_not_passed_to_an_old_botocore(monkeypatch):
+    known = {
+        name: default for name, default in Config.OPTION_DEFAULTS.items() if "_checksum_" not in name
+    }
+
+    class OldConfig(Config):
+        OPTION_DEFAULTS = known
+
+        def __init__(self, **arguments):
+            unknown = set(arguments) - set(known)
+            if unknown:
+                raise TypeError(f"Got unexpected keyword argument {unknown}")
+            super().__init__(**arguments)
+
+    monkeypatch.setattr(under_test, "Config", OldConfig)
+    client = under_test.s3_client(ConnectionOptions(checksums="when_supported", **KEYS))
+    assert client.meta.config.retries["mode"] == "standard"
+
+
+def test_aws_config_wins_and_keeps_the_rest():
+    client = under_test.s3_client(
+        ConnectionOptions(aws_config={"connect_timeout": 3, "s3": {"payload_signing_enabled": False}}, **KEYS)
+    )
+    assert client.meta.config.connect_timeout == 3
+    assert client.meta.config.s3["addressing_style"] == "auto"
+    assert client.meta.config.s3["payload_signing_enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("aws_config", "named"),
+    [
+        ({"no_such_option": 1}, "no_such_option"),
+        ({"s3": "path"}, "s3 must be a dictionary"),
+        ({"s3": {"addressing_style": "sideways"}}, "sideways"),
+        ({"retries": {"mode": "never"}}, "never"),
+        ({"retries": 3}, "aws_config"),
+    ],
+)
+def test_a_wrong_aws_config_is_refused(aws_config, named):
+    with pytest.raises(ConnectionOptionsError, match=named):
+        under_test.s3_client(ConnectionOptions(aws_config=aws_config, **KEYS))
+
+
+def test_a_missing_profile_is_named():
+    with pytest.raises(BadCredentialsError, match="nobody"):
+        under_test.s3_client(ConnectionOptions(profile="nobody"))
+
+
+def test_without_boto3_the_remedy_is_named(monkeypatch):
+    monkeypatch.setattr(under_test, "_IMPORT_ERROR", "No module named 'boto3'")
+    with pytest.raises(under_test.Boto3MissingError, match="python3-boto3"):
+        under_test.s3_client(ConnectionOptions())
+    assert under_test.boto_versions() == {}
+
+
+def test_versions_are_reported():
+    assert sorted(under_test.boto_versions()) == ["boto3_version", "botocore_version"]
+
+
+@pytest.mark.parametrize(("validate", "bundle", "verify"), [(True, None, True), (False, "/ca.pem", False), (True, "/ca.pem", "/ca.pem")])
+def test_certificates(monkeypatch, validate, bundle, verify):
+    seen = {}
+
+    class Session:
+        region_name = None
+
+        def __init__(self, **_arguments):
+            pass
+
+        def client(self, _name, **arguments):
+            seen.update(arguments)
+
+    monkeypatch.setattr(under_test.boto3.session, "Session", Session)
+    under_test.s3_client(ConnectionOptions(validate_certs=validate, ca_bundle=bundle, **KEYS))
+    assert seen["verify"] == verify

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import errors as under_test
+from boto3.exceptions import S3UploadFailedError
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+
+def answer(code, status=400, message="", operation="PutObject", headers=None, **details):
+    return boto.ClientError(
+        {
+            "Error": {"Code": code, "Message": message, **details},
+            "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers or {}},
+        },
+        operation,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "remedy"),
+    [
+        (answer("AccessDenied", 403), "PermissionDeniedError", "permissions on this bucket"),
+        (answer("403", 403, "Forbidden"), "PermissionDeniedError", "a wrong secret key answers the same"),
+        (answer("NoSuchBucket", 404), "NotFoundError", "or create it"),
+        (answer("NoSuchBucketPolicy", 404), "NotFoundError", "no policy"),
+        (answer("404", 404, "Not Found"), "NotFoundError", "does not exist"),
+        (answer("NoSuchTagSet", 404), "NotFoundError", "does not exist"),
+        (answer("InvalidAccessKeyId", 403), "BadCredentialsError", "access_key"),
+        (answer("SignatureDoesNotMatch", 403), "BadCredentialsError", "copy both again"),
+        (answer("ExpiredToken", 400), "BadCredentialsError", "expired"),
+        (answer("RequestTimeTooSkewed", 403), "ClockSkewError", "time synchronisation"),
+        (answer("PermanentRedirect", 301), "WrongRegionError", "set region"),
+        (answer("301", 301, headers={"x-amz-bucket-region": "eu-west-1"}), "WrongRegionError", "set region: eu-west-1"),
+        (
+            answer("AuthorizationHeaderMalformed", 400, "the region 'a' is wrong; expecting 'eu-west-1'"),
+            "WrongRegionError",
+            "set region: eu-west-1",
+        ),
+        (
+            answer("AuthorizationHeaderMalformed", 400, "a non-empty Access Key (AKID) must be provided"),
+            "BadCredentialsError",
+            "check access_key",
+        ),
+        (answer("AccessControlListNotSupported", 400), "AclUnsupportedError", "BucketOwnerPreferred"),
+        (answer("NotImplemented", 501, operation="PutObjectAcl"), "AclUnsupportedError", "by bucket policy"),
+        (answer("NotImplemented", 501, "Header 'x-amz-acl' not implemented"), "AclUnsupportedError", "by bucket policy"),
+        (answer("NotImplemented", 501, operation="PutBucketCors"), "UnsupportedError", "does not implement"),
+        (answer("MissingContentLength", 411), "UnsupportedError", "checksums: when_required"),
+        (answer("MissingContentMD5", 400), "UnsupportedError", "Content-MD5"),
+        (answer("SlowDown", 503), "ThrottledError", "run again later"),
+        (answer("SlowDownWrite", 503), "ThrottledError", "run again later"),
+        (answer("TooManyRequests", 429), "ThrottledError", "run again later"),
+        (answer("InternalError", 500), "S3Error", "trouble of its own"),
+        (answer("QuotaExceeded", 403, "bucket quota"), "S3Error", "bucket quota"),
+        (answer("400", 400, "Bad Request"), "S3Error", "check region, credentials and clock"),
+        (boto.NoCredentialsError(), "BadCredentialsError", "credentials_file"),
+        (boto.ProfileNotFound(profile="p"), "BadCredentialsError", "profile"),
+        (boto.EndpointConnectionError(endpoint_url="https://x"), "ConnectionFailedError", "DNS and firewall"),
+        (boto.SSLError(endpoint_url="https://x", error="self-signed"), "ConnectionFailedError", "aws_ca_bundle"),
+        (boto.ConnectTimeoutError(endpoint_url="https://x"), "ConnectionFailedError", "in time"),
+        (boto.ReadTimeoutError(endpoint_url="https://x"), "ConnectionFailedError", "in time"),
+        (boto.ConnectionClosedError(endpoint_url="https://x"), "ConnectionFailedError", "broke"),
+        (boto.HTTPClientError(error="odd"), "ConnectionFailedError", "broke"),
+        (ResponseParserError("Unable to parse response"), "ConnectionFailedError", "not an S3 API"),
+        (boto.ParamValidationError(report="Bucket"), "S3Error", "botocore refused"),
+    ],
+)
+def test_each_trouble_has_its_class_and_remedy(error, expected, remedy):
+    translated = under_test.translate(error, "PutObject a")
+    assert type(translated).__name__ == expected
+    assert remedy in str(translated)
+    assert str(translated).startswith("PutObject a: ")
+    assert translated.operation == "PutObject a"
+
+
+def test_code_and_status_are_kept():
+    translated = under_test.translate(answer("AccessDenied", 403, "Access Denied."), "PutObject")
+    assert (translated.code, translated.status) == ("AccessDenied", 403)
+    assert "(AccessDenied, HTTP 403)" in str(translated)
+    assert "The store said: Access Denied." in str(translated)
+
+
+def test_clock_skew_names_the_stores_clock():
+    error = answer("RequestTimeTooSkewed", 403, headers={"date": "Mon, 23 Nov 2026 02:00:00 GMT"})
+    assert "Mon, 23 Nov 2026 02:00:00 GMT" in str(under_test.translate(error, "ListBuckets"))
+
+
+def test_the_cause_of_a_failed_upload_is_found():
+    try:
+        try:
+            raise answer("AccessDenied", 403)
+        except boto.ClientError as error:
+            raise S3UploadFailedError("Failed to upload") from error
+    except S3UploadFailedError as wrapped:
+        assert isinstance(under_test.translate(wrapped, "PutObject"), under_test.PermissionDeniedError)
+
+
+def test_a_failed_upload_without_a_cause_is_still_an_s3_error():
+    assert type(under_test.translate(S3UploadFailedError("odd"), "PutObject")) is under_test.S3Error
+
+
+def test_an_s3_error_stays_itself():
+    error = under_test.NotFoundError("gone", code="404", status=404, operation="x")
+    assert under_test.translate(error, "y") is error
+
+
+def test_other_exceptions_are_not_swallowed():
+    with pytest.raises(KeyError):
+        under_test.translate(KeyError("bug"), "PutObject")
+
+
+def test_nothing_of_the_signature_is_repeated():
+    error = answer("SignatureDoesNotMatch", 403, "no match", StringToSign="AWS4-HMAC secret", AWSAccessKeyId="AKIA")
+    text = str(under_test.translate(error, "PutObject"))
+    assert "AWS4-HMAC" not in text
+    assert "AKIA" not in text
+
+
+def test_an_answer_without_details_is_translated():
+    translated = under_test.translate(boto.ClientError({}, "PutObject"), "PutObject")
+    assert type(translated) is under_test.S3Error
+    assert "no code" in str(translated)
+
+
+def test_errors_travel_between_processes():
+    error = under_test.translate(answer("AccessControlListNotSupported", 400), "PutObjectAcl")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is under_test.AclUnsupportedError
+    assert (str(again), again.code, again.status, again.operation) == (str(error), error.code, error.status, error.operation)

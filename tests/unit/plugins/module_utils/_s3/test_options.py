@@ -1,0 +1,204 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ansible_collections.fediverse.mastodon_s3.plugins.doc_fragments.connection import ModuleDocFragment
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    ConnectionOptionsError,
+    connection_argument_spec,
+    connection_options,
+)
+
+
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+
+
+def refusal(**params):
+    with pytest.raises(ConnectionOptionsError) as caught:
+        connection_options(params)
+    message = str(caught.value)
+    assert SECRET not in message
+    return message
+
+
+def env_file(tmp_path, text):
+    path = tmp_path / ".env.production"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_nothing_given_is_aws_with_the_default_chain():
+    options = connection_options({})
+    assert (options.endpoint_url, options.region, options.access_key, options.profile) == (None, None, None, None)
+    assert options.validate_certs is True
+    assert options.checksums == "when_required"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://fsn1.example.com", "https://fsn1.example.com"),
+        ("https://fsn1.example.com/", "https://fsn1.example.com"),
+        (" HTTPS://fsn1.example.com:9000/ ", "https://fsn1.example.com:9000"),
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("http://[::1]:9000", "http://[::1]:9000"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_endpoint_accepted(given, kept):
+    assert connection_options({"endpoint_url": given, "bucket": "media"}).endpoint_url == kept
+
+
+def test_plain_http_with_keys_is_allowed():
+    options = connection_options({"endpoint_url": "http://10.0.0.1:9000", "access_key": "AKIA", "secret_key": SECRET})
+    assert options.secret_key == SECRET
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "named"),
+    [
+        ("fsn1.example.com", "no scheme"),
+        ("fsn1.example.com:9000", "no scheme"),
+        ("ftp://fsn1.example.com", "no scheme"),
+        ("s3://media", "no scheme"),
+        ("https://", "no valid host"),
+        ("https://:9000", "no valid host"),
+        ("https://a b.example.com", "no valid host"),
+        ("https://fsn1.example.com:port", "not a URL"),
+        ("https://fsn1.example.com:99999", "not a URL"),
+        ("https://fsn1.example.com:0", "no valid host"),
+        ("https://[::1", "not a URL"),
+        ("https://fsn1.example.com/media", "bucket's name belongs in bucket"),
+        ("https://fsn1.example.com/media/", "endpoint_url is https://fsn1.example.com"),
+        ("https://fsn1.example.com/other/path", "remove the path"),
+        ("https://media.fsn1.example.com", "write https://fsn1.example.com,"),
+        ("https://media.fsn1.example.com:9000", "write https://fsn1.example.com:9000,"),
+        ("https://MEDIA.fsn1.example.com", "write https://fsn1.example.com,"),
+        ("https://fsn1.example.com?x=1", "query or fragment"),
+    ],
+)
+def test_endpoint_refused_by_name_with_the_remedy(endpoint, named):
+    message = refusal(endpoint_url=endpoint, bucket="media")
+    assert named in message
+    assert "endpoint_url" in message
+
+
+def test_endpoint_with_a_password_is_refused_without_repeating_it():
+    message = refusal(endpoint_url=f"https://user:{SECRET.replace('/', '')}@fsn1.example.com")
+    assert "user" not in message.split("endpoint_url holds a user")[0]
+    assert SECRET.replace("/", "") not in message
+    assert SECRET.replace("/", "") not in refusal(endpoint_url=f"user:{SECRET.replace('/', '')}@fsn1.example.com")
+
+
+def test_a_host_that_begins_with_the_buckets_name_is_taken_when_said_so():
+    options = connection_options(
+        {"endpoint_url": "https://media.example.com", "bucket": "media", "addressing_style": "path"}
+    )
+    assert options.endpoint_url == "https://media.example.com"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "style", "result"),
+    [
+        (None, "auto", "auto"),
+        ("https://fsn1.example.com", "auto", "path"),
+        ("https://s3.eu-central-1.amazonaws.com", "auto", "auto"),
+        ("https://amazonaws.com.example.com", "auto", "path"),
+        ("https://fsn1.example.com", "virtual", "virtual"),
+        (None, "path", "path"),
+    ],
+)
+def test_addressing_style(endpoint, style, result):
+    assert connection_options({"endpoint_url": endpoint, "addressing_style": style}).addressing_style == result
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"access_key": "AKIA"}, "secret_key is not; set both"),
+        ({"secret_key": SECRET}, "access_key is not; set both"),
+        ({"access_key": "AKIA", "secret_key": ""}, "secret_key is empty"),
+        ({"access_key": "", "secret_key": SECRET}, "access_key is empty"),
+        ({"access_key": "AKIA", "secret_key": SECRET + "\n"}, "secret_key has white space"),
+        ({"access_key": "AK IA", "secret_key": SECRET}, "access_key has white space"),
+        ({"session_token": SECRET}, "session_token is set and access_key is not"),
+        ({"profile": "p", "access_key": "AKIA", "secret_key": SECRET}, "profile and access_key and secret_key are both set"),
+        ({"profile": "p", "secret_key": SECRET}, "profile and secret_key are both set"),
+        ({"profile": "p", "session_token": SECRET}, "profile and session_token are both set"),
+        ({"profile": "p", "credentials_file": "/x"}, "credentials_file and profile are both set"),
+        ({"secret_key": SECRET, "credentials_file": "/x"}, "credentials_file and secret_key are both set"),
+        ({"region": "eu central"}, "region 'eu central'"),
+        ({"region": "https://x"}, "region 'https://x'"),
+    ],
+)
+def test_contradictions_are_refused(params, named):
+    assert named in refusal(**params)
+
+
+def test_credentials_file(tmp_path):
+    path = env_file(tmp_path, f'S3_BUCKET=media\nAWS_ACCESS_KEY_ID="AKIA1"\nAWS_SECRET_ACCESS_KEY={SECRET}\n')
+    options = connection_options({"credentials_file": path})
+    assert (options.access_key, options.secret_key, options.session_token) == ("AKIA1", SECRET, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "sets no AWS_ACCESS_KEY_ID and no AWS_SECRET_ACCESS_KEY"),
+        ("AWS_ACCESS_KEY_ID=AKIA\n", "sets no AWS_SECRET_ACCESS_KEY;"),
+        (f"AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY={SECRET}\n", "sets no AWS_ACCESS_KEY_ID;"),
+        (f"# AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY={SECRET}\n", "sets no AWS_ACCESS_KEY_ID;"),
+        (f"AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY='{SECRET} x'\n", "white space inside AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_credentials_file_without_the_variables_is_refused(tmp_path, text, named):
+    path = env_file(tmp_path, text)
+    message = refusal(credentials_file=path)
+    assert path in message
+    assert named in message
+
+
+def test_credentials_file_missing_or_a_folder_is_refused(tmp_path):
+    assert "does not exist on this host" in refusal(credentials_file=str(tmp_path / "none"))
+    assert "is not a file" in refusal(credentials_file=str(tmp_path))
+
+
+def test_ca_bundle_missing_is_refused(tmp_path):
+    assert f"aws_ca_bundle {tmp_path}/ca.pem is not a file" in refusal(aws_ca_bundle=f"{tmp_path}/ca.pem")
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("", encoding="ascii")
+    assert connection_options({"aws_ca_bundle": str(bundle)}).ca_bundle == str(bundle)
+
+
+def test_repr_holds_no_secret():
+    options = connection_options(
+        {
+            "access_key": "AKIA",
+            "secret_key": SECRET,
+            "session_token": "token-" + SECRET,
+            "aws_config": {"proxies": {"https": f"http://u:{SECRET}@proxy"}},
+        }
+    )
+    assert SECRET not in repr(options)
+    assert SECRET not in str(options)
+    assert "AKIA" in repr(options)
+
+
+def test_doc_fragment_and_argument_spec_say_the_same():
+    documented = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    spec = connection_argument_spec()
+    assert sorted(documented) == sorted(spec)
+    for name, option in spec.items():
+        for part in ("type", "default", "choices", "aliases"):
+            assert documented[name].get(part) == option.get(part), (name, part)
+
+
+def test_secret_options_are_masked():
+    spec = connection_argument_spec()
+    assert {name for name, option in spec.items() if option.get("no_log")} == {"secret_key", "session_token"}
