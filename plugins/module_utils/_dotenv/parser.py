@@ -1,0 +1,282 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reads the text of a dotenv file as the Ruby gem dotenv does (2.7 to 3.2), without running or expanding anything.
+
+The grammar is the gem's (`lib/dotenv/parser.rb`): a file is scanned for assignments, whatever lies between them is
+ignored, and of several assignments of one name the last one wins. Offsets are kept, so that an editor can leave all
+other bytes alone.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from dataclasses import dataclass
+
+BOM = b"\xef\xbb\xbf"
+
+# Ruby's \w, \s and ^ mean the same as those of Python's byte patterns with re.MULTILINE.
+_ASSIGNMENT = re.compile(
+    rb"""
+    ^\s*
+    (?P<export>export\s+)?
+    (?P<name>[\w.]+)
+    (?P<rest>
+        (?:\s*=\s*?|:\s+?)
+        (?P<value>
+            \s*'(?:\\'|[^'])*'
+            | \s*"(?:\\"|[^"])*"
+            | [^\#\n]+
+        )?
+    )?
+    \s*
+    (?:\#.*)?
+    $
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+_QUOTED = re.compile(rb"\A(['\"])(.*)\1\Z", re.DOTALL)
+_BACKSLASHED = re.compile(rb"\\([^$])")
+_VARIABLE = re.compile(rb"(\\)?\$(?!\()\{?([A-Z0-9_]+)?\}?", re.IGNORECASE)
+_EXPORTED_NAMES = re.compile(rb"^[ \t]*export[ \t]+(?P<names>[\w.]+(?:[ \t]+[\w.]+)*)[ \t]*$", re.MULTILINE)
+_RUBY_WHITESPACE = b"\0\t\n\v\f\r "
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One place of a file that gives a variable its value, or names it (`export NAME`, or `NAME` alone).
+
+    Attributes:
+        name: The variable.
+        line: Number of the line on which the name stands, from 1.
+        start: Offset of the first byte of that line.
+        end: Offset behind the last line it reaches into, with that line's end.
+        value_start: Offset of the first byte behind the separator; equal to value_end where there is no value.
+        value_end: Offset behind the value with its quotes, in front of white space and comment.
+        value: What is read; None where that can't be told from the file alone.
+        dynamic: The value refers to other variables or runs a command: it depends on the environment of the reader.
+        bare: A name without separator: an empty value for dotenv 3.2 and later, ignored by older versions.
+        export: The line begins with `export`.
+        quote: The quote around the value, or an empty string.
+    """
+
+    name: str
+    line: int
+    start: int
+    end: int
+    value_start: int
+    value_end: int
+    value: str | None
+    dynamic: bool
+    bare: bool
+    export: bool
+    quote: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a file that its readers refuse or take in different ways.
+
+    Attributes:
+        line: Number of the line, from 1.
+        message: What is wrong; names variables, never values.
+        fatal: The readers named in the message refuse the whole file.
+    """
+
+    line: int
+    message: str
+    fatal: bool
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file: its bytes, all its assignments in order, and what is odd about it."""
+
+    data: bytes
+    assignments: tuple[Assignment, ...]
+    problems: tuple[Problem, ...]
+
+    def last(self) -> dict[str, Assignment]:
+        """Return the assignment that counts of each variable, by name, in the order of the file."""
+        return {assignment.name: assignment for assignment in self.assignments if _sets(assignment)}
+
+    def values(self) -> dict[str, str]:
+        """Return each variable's value; those that can't be told from the file alone are left out."""
+        return {name: found.value for name, found in self.last().items() if found.value is not None}
+
+
+def parse(data: bytes) -> Document:
+    """Parse the bytes of a dotenv file. Never fails: what is no assignment is ignored, as Ruby dotenv does."""
+    text = _Normalised(data)
+    assignments: list[Assignment] = []
+    modes: dict[bytes, bytes | None] = {}
+    for match in _ASSIGNMENT.finditer(text.data):
+        name = match["name"]
+        quote, value, dynamic = _value(match["value"] or b"", legacy=modes.get(b"DOTENV_LINEBREAK_MODE") == b"legacy")
+        bare = match["rest"] is None
+        if not bare:
+            modes[name] = value
+        value_start = match.start("value") if match["value"] is not None else match.end("rest" if not bare else "name")
+        value_end = value_start + len((match["value"] or b"").rstrip(_RUBY_WHITESPACE))
+        name_start = match.start("export" if match["export"] else "name")
+        assignments.append(
+            Assignment(
+                name=name.decode("ascii"),
+                line=text.line_number(match.start("name")),
+                start=text.line_start(name_start),
+                end=text.line_end(max(value_end, match.end("name"))),
+                value_start=text.raw(value_start),
+                value_end=text.raw(max(value_start, value_end)),
+                value=None if dynamic or bare else value.decode("utf-8", "surrogateescape"),
+                dynamic=dynamic,
+                bare=bare,
+                export=match["export"] is not None,
+                quote=quote,
+            )
+        )
+    return Document(data, tuple(assignments), tuple(_problems(text, assignments)))
+
+
+class _Normalised:
+    """The text as the parser sees it (no byte order mark, LF only), with the way back to the file's own offsets."""
+
+    def __init__(self, data: bytes) -> None:
+        self._raw_size = len(data)
+        self._skipped = len(BOM) if data.startswith(BOM) else 0
+        body = data[self._skipped :]
+        # Offsets, in the normalised text, of the line feeds that were two bytes long.
+        self._doubles: list[int] = []
+        for count, match in enumerate(re.finditer(rb"\r\n", body)):
+            self._doubles.append(match.start() - count)
+        self.data = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        self._line_starts = [0] + [match.end() for match in re.finditer(rb"\n", self.data)]
+
+    def raw(self, offset: int) -> int:
+        """Return the file's offset for one in the normalised text."""
+        return self._skipped + offset + bisect.bisect_left(self._doubles, offset)
+
+    def line_number(self, offset: int) -> int:
+        """Return the number, from 1, of the line that holds the offset."""
+        return bisect.bisect_right(self._line_starts, offset)
+
+    def line_start(self, offset: int) -> int:
+        """Return the file's offset of the start of the line that holds the offset."""
+        return self.raw(self._line_starts[self.line_number(offset) - 1])
+
+    def line_end(self, offset: int) -> int:
+        """Return the file's offset behind the line (with its end) that holds the offset."""
+        number = self.line_number(offset)
+        return self.raw(self._line_starts[number]) if number < len(self._line_starts) else self._raw_size
+
+
+def _sets(assignment: Assignment) -> bool:
+    """Tell whether this place gives the variable a value, in at least one version of Ruby dotenv."""
+    return not (assignment.bare and assignment.export)
+
+
+def _value(raw: bytes, legacy: bool) -> tuple[str, bytes, bool]:
+    """Return the quote, the value and whether it is dynamic, from the text behind the separator."""
+    value = raw.strip(_RUBY_WHITESPACE)
+    quote = ""
+    match = _QUOTED.match(value)
+    if match:
+        quote, value = match[1].decode("ascii"), match[2]
+    if quote == "'":
+        return quote, value, False
+    if quote == '"':
+        if legacy:
+            value = value.replace(b"\\n", b"\n").replace(b"\\r", b"\r")
+        else:
+            value = value.replace(b"\\n", b"\\\\n").replace(b"\\r", b"\\\\r")
+    value = _BACKSLASHED.sub(rb"\1", value)
+    return (quote, *_without_escaped_dollars(value))
+
+
+def _without_escaped_dollars(value: bytes) -> tuple[bytes, bool]:
+    """Take the backslash from escaped references and commands; tell whether there are any that are not escaped."""
+    dynamic = False
+
+    def variable(match: re.Match[bytes]) -> bytes:
+        nonlocal dynamic
+        if match[1]:
+            return match[0][1:]
+        if match[2]:
+            dynamic = True
+        return match[0]
+
+    value = _VARIABLE.sub(variable, value)
+    parts = []
+    position = 0
+    while True:
+        start = value.find(b"$(", position)
+        end = _command_end(value, start + 1) if start >= 0 else -1
+        if start < 0:
+            break
+        if end < 0:
+            parts.append(value[position : start + 1])
+            position = start + 1
+            continue
+        escaped = start > position and value[start - 1 : start] == b"\\"
+        dynamic = dynamic or not escaped
+        parts.append(value[position : start - 1 if escaped else start] + value[start:end])
+        position = end
+    return b"".join(parts) + value[position:], dynamic
+
+
+def _command_end(value: bytes, start: int) -> int:
+    """Return the offset behind the parenthesis that closes the one at `start`, or -1; an empty pair is no command."""
+    depth = 0
+    for offset in range(start, len(value)):
+        byte = value[offset]
+        if byte == ord("("):
+            depth += 1
+        elif byte == ord(")"):
+            if value[offset - 1] == ord("("):
+                return -1
+            depth -= 1
+            if depth == 0:
+                return offset + 1
+    return -1
+
+
+def _problems(text: _Normalised, assignments: list[Assignment]) -> list[Problem]:
+    """List what dotenv's versions, or the other readers of such files, refuse or read in different ways."""
+    problems = []
+    known: set[str] = set()
+    for found in assignments:
+        name = found.name
+        if found.export and name not in known and (found.bare or found.value_start == found.value_end):
+            problems.append(
+                Problem(
+                    found.line,
+                    f"export of {name} without a value is an error for Ruby dotenv"
+                    + ("" if found.bare else " 3.2 and later"),
+                    fatal=True,
+                )
+            )
+        elif found.bare and not found.export:
+            problems.append(
+                Problem(
+                    found.line, f"{name} alone is an empty value for Ruby dotenv 3.2, and nothing before", fatal=False
+                )
+            )
+        if not found.bare:
+            known.add(name)
+    for match in _EXPORTED_NAMES.finditer(text.data):
+        names = match["names"].decode("ascii").split()
+        offset = text.raw(match.start("names"))
+        if len(names) == 1 or any(a.start <= offset < a.end for a in assignments):
+            continue
+        missing = [name for name in names if name not in known]
+        if missing:
+            message = f"export of {', '.join(missing)} without a value is an error for Ruby dotenv before 3.2"
+            problems.append(Problem(text.line_number(match.start("names")), message, fatal=True))
+    try:
+        text.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        problems.append(
+            Problem(text.line_number(error.start), "a byte that is not UTF-8 is an error for Ruby dotenv", fatal=True)
+        )
+    return sorted(problems, key=lambda problem: problem.line)
