@@ -21,16 +21,17 @@ options:
   region:
     description:
       - Region that requests are signed for.
-      - If left out, what botocore finds in the environment or in its configuration files on the host that runs the module,
-        or else V(us-east-1).
+      - If left out, what botocore finds in the environment or in its configuration files on the host that runs the
+        module, or else V(us-east-1).
     type: str
     aliases: [aws_region]
   access_key:
     description:
       - Access key ID. Needs O(secret_key).
-      - If neither O(access_key), O(credentials_file) nor O(profile) is set, botocore looks for credentials on the host that runs
-        the module, in the environment, in its configuration files and in the instance's metadata.
-      - Better use O(credentials_file) on the Mastodon host, since a module's arguments may be stored there while it runs.
+      - If neither O(access_key), O(credentials_file) nor O(profile) is set, botocore looks for credentials on the
+        host that runs the module, in the environment, in its configuration files and in the instance's metadata.
+      - Better use O(credentials_file) on the Mastodon host, since a module's arguments may be stored there while it
+        runs.
     type: str
     aliases: [aws_access_key_id, aws_access_key]
   secret_key:
@@ -58,7 +59,8 @@ options:
   aws_ca_bundle:
     description:
       - File with the certificates of the authorities to trust, in PEM format, on the host that runs the module.
-      - Needed for a store whose certificate is signed by a private authority. Has no effect with O(validate_certs=false).
+      - Needed for a store whose certificate is signed by a private authority. Has no effect with
+        O(validate_certs=false).
     type: path
   validate_certs:
     description:
@@ -67,23 +69,25 @@ options:
     default: true
   aws_config:
     description:
-      - Further arguments of botocore's C(Config), for example C({"connect_timeout": 5}). They win over what the module sets.
+      - Further arguments of botocore's C(Config), for example a dictionary with C(connect_timeout). They win over what
+        the module sets.
       - An argument that the installed botocore does not know is refused.
     type: dict
   addressing_style:
     description:
       - Whether the bucket's name is in the path of a URL (V(path)) or in its host (V(virtual)).
-      - With V(auto), the host on AWS, and the path where O(endpoint_url) names another store. The path works with nearly every
-        store and with every certificate.
+      - With V(auto), the host on AWS, and the path where O(endpoint_url) names another store. The path works with
+        nearly every store and with every certificate.
       - V(path) also says that a host that begins with the bucket's name really is the store's own.
     type: str
     choices: [auto, path, virtual]
     default: auto
   checksums:
     description:
-      - When botocore 1.36 or newer adds its newer checksums to requests and checks those of answers. Older ones never do.
-      - V(when_supported) is botocore's default and right for AWS. Many other stores refuse such requests over TLS. The content is
-        protected either way, by TLS and by its signed digest.
+      - When botocore 1.36 or newer adds its newer checksums to requests and checks those of answers. Older ones never
+        do.
+      - V(when_supported) is botocore's default and right for AWS. Many other stores refuse such requests over TLS.
+        The content is protected either way, by TLS and by its signed digest.
     type: str
     choices: [when_required, when_supported]
     default: when_required

@@ -32,8 +32,8 @@ class Boto3MissingError(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"boto3 can't be imported: {reason}. Install it for the Python that Ansible uses on this host, by the package"
-            " python3-boto3 or by pip into a virtual environment (version 1.26 or newer)"
+            f"boto3 can't be imported: {reason}. Install version 1.26 or newer for the Python that Ansible uses on this"
+            " host, by the package python3-boto3 or by pip into a virtual environment"
         )
 
 
@@ -73,7 +73,9 @@ def s3_client(options: ConnectionOptions, *, max_pool_connections: int = 10) -> 
     except BotoCoreError as error:
         raise translate(error, "connect") from error
     except ValueError as error:
-        raise ConnectionOptionsError(f"endpoint_url is not accepted by botocore {botocore.__version__}: {error}") from error
+        raise ConnectionOptionsError(
+            f"endpoint_url is not accepted by botocore {botocore.__version__}: {error}"
+        ) from error
 
 
 def _config(options: ConnectionOptions, max_pool_connections: int) -> t.Any:
@@ -89,8 +91,8 @@ def _config(options: ConnectionOptions, max_pool_connections: int) -> t.Any:
     unknown = sorted(set(options.aws_config) - set(Config.OPTION_DEFAULTS))
     if unknown:
         raise ConnectionOptionsError(
-            f"aws_config: botocore {botocore.__version__} on this host knows no option {', '.join(unknown)}; remove it, or"
-            " install a newer botocore"
+            f"aws_config: botocore {botocore.__version__} on this host knows no option {', '.join(unknown)}; remove"
+            " it, or install a newer botocore"
         )
     arguments.update(options.aws_config)
     s3_settings = arguments.get("s3")
@@ -100,4 +102,6 @@ def _config(options: ConnectionOptions, max_pool_connections: int) -> t.Any:
     try:
         return Config(**arguments)
     except (BotoCoreError, TypeError, ValueError, AttributeError) as error:
-        raise ConnectionOptionsError(f"aws_config is not accepted by botocore {botocore.__version__}: {error}") from error
+        raise ConnectionOptionsError(
+            f"aws_config is not accepted by botocore {botocore.__version__}: {error}"
+        ) from error

@@ -4,19 +4,19 @@
 
 """What goes wrong with an S3 store, as a few exceptions, each with one message that ends with the remedy.
 
-The error codes are those of the S3 API reference (Error responses) and of Ceph RGW, MinIO, Garage, R2 and B2 where they differ.
+The codes are those of the S3 API reference (Error responses), and of Ceph RGW, MinIO, Garage and R2 where they differ.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import typing as t
 
-try:
+_boto: t.Any = None
+# Check mode must work without botocore, and then there is nothing to translate.
+with contextlib.suppress(ImportError):
     from botocore import exceptions as _boto
-except ImportError:
-    # Nothing to translate without botocore, and check mode must work without it.
-    _boto = None
 
 
 class S3Error(Exception):
@@ -78,76 +78,105 @@ def _rebuild(cls: type[S3Error], message: str, code: str, status: int | None, op
     return cls(message, code=code, status=status, operation=operation)
 
 
-_NOT_FOUND = {
-    "NoSuchBucket": "the bucket does not exist; check its name, endpoint and region, or create it",
-    "NoSuchKey": "the object does not exist",
-    "NoSuchBucketPolicy": "the bucket has no policy",
-    "NoSuchUpload": "the multipart upload does not exist any more; run again",
-    "404": "the bucket or object does not exist",
-    "NotFound": "the bucket or object does not exist",
-}
-_BAD_CREDENTIALS = {
-    "InvalidAccessKeyId": "the store does not know this access key; check access_key, and that it belongs to this endpoint",
-    "SignatureDoesNotMatch": "the secret key does not fit the access key; copy both again",
-    "ExpiredToken": "the temporary credentials have expired; get new ones",
-    "ExpiredTokenException": "the temporary credentials have expired; get new ones",
-    "TokenRefreshRequired": "the temporary credentials must be refreshed; get new ones",
-    "InvalidToken": "the session token is not valid; set session_token as issued, or leave it out with a permanent key",
-    "InvalidClientTokenId": "the store does not know this access key; check access_key",
-    "NotSignedUp": "the account is not signed up for S3",
-    "NoCredentialsError": "no credentials were found; set credentials_file, access_key and secret_key, or profile",
-    "PartialCredentialsError": "only half of the credentials were found; set both access_key and secret_key",
-    "CredentialRetrievalError": "the credentials could not be fetched",
-    "ProfileNotFound": "there is no such profile on the host that runs the task; check profile and AWS_PROFILE",
-    "TokenRetrievalError": "the single sign-on token could not be fetched; sign in again",
-    "SSOTokenLoadError": "the single sign-on token could not be read; sign in again",
-    "UnauthorizedSSOTokenError": "the single sign-on session has expired; sign in again",
+_NO_TRAILERS = "the store does not take checksum trailers; set checksums: when_required"
+_EXPIRED = "the temporary credentials have expired; get new ones"
+_SIGN_IN = "the single sign-on session is not valid; sign in again"
+
+# What an error code means, and the remedy. Codes of digits are botocore's for a HEAD's answer, which has no body;
+# names that end with Error are botocore's exceptions.
+_MEANINGS: dict[str, tuple[type[S3Error], str]] = {
+    **dict.fromkeys(
+        (
+            *("AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem"),
+            *("Forbidden", "Unauthorized", "401"),
+        ),
+        (PermissionDeniedError, "not allowed; check the key's permissions on this bucket"),
+    ),
+    "403": (
+        PermissionDeniedError,
+        "not allowed; check the key's permissions on this bucket, and the secret key: a wrong one answers the same",
+    ),
+    "NoSuchBucket": (NotFoundError, "the bucket does not exist; check its name, endpoint and region, or create it"),
+    "NoSuchKey": (NotFoundError, "the object does not exist"),
+    "NoSuchBucketPolicy": (NotFoundError, "the bucket has no policy"),
+    "NoSuchUpload": (NotFoundError, "the multipart upload does not exist any more; run again"),
+    **dict.fromkeys(("404", "NotFound"), (NotFoundError, "the bucket or object does not exist")),
+    "InvalidAccessKeyId": (
+        BadCredentialsError,
+        "the store does not know this access key; check access_key, and that it belongs to this endpoint",
+    ),
+    "InvalidClientTokenId": (BadCredentialsError, "the store does not know this access key; check access_key"),
+    "SignatureDoesNotMatch": (BadCredentialsError, "the secret key does not fit the access key; copy both again"),
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
+        (BadCredentialsError, _EXPIRED),
+    ),
+    "InvalidToken": (
+        BadCredentialsError,
+        "the session token is not valid; set session_token as issued, or leave it out with a permanent key",
+    ),
+    "NotSignedUp": (
+        BadCredentialsError,
+        "the account is not signed up for S3; sign it up, or use another account's key",
+    ),
+    "NoCredentialsError": (
+        BadCredentialsError,
+        "no credentials were found; set credentials_file, access_key and secret_key, or profile",
+    ),
+    "PartialCredentialsError": (
+        BadCredentialsError,
+        "only half of the credentials were found; set both access_key and secret_key",
+    ),
+    "CredentialRetrievalError": (BadCredentialsError, "the credentials could not be fetched; check their source"),
+    "ProfileNotFound": (
+        BadCredentialsError,
+        "there is no such profile on the host that runs the task; check profile and AWS_PROFILE",
+    ),
+    **dict.fromkeys(
+        ("TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"),
+        (BadCredentialsError, _SIGN_IN),
+    ),
+    **dict.fromkeys(
+        ("AccessControlListNotSupported", "InvalidBucketAclWithObjectOwnership"),
+        (
+            AclUnsupportedError,
+            "the bucket does not allow ACLs; set its ownership to BucketOwnerPreferred, or use a bucket policy",
+        ),
+    ),
+    **dict.fromkeys(
+        ("NotImplemented", "XNotImplemented", "501", "MethodNotAllowed", "405", "UnsupportedOperation"),
+        (
+            UnsupportedError,
+            "the store does not implement this; leave out the option that asks for it",
+        ),
+    ),
+    **dict.fromkeys(("MissingContentLength", "411"), (UnsupportedError, _NO_TRAILERS)),
+    "XAmzContentSHA256Mismatch": (
+        UnsupportedError,
+        "the store does not take the request's checksum form; set checksums: when_required",
+    ),
+    "MissingContentMD5": (
+        UnsupportedError,
+        "the store insists on Content-MD5, which botocore 1.36 and newer no longer send; use an older botocore",
+    ),
+    **dict.fromkeys(
+        (
+            *("SlowDown", "SlowDownRead", "SlowDownWrite", "Throttling", "ThrottlingException", "RequestThrottled"),
+            *("RequestLimitExceeded", "TooManyRequests", "TooManyRequestsException", "BandwidthLimitExceeded"),
+            *("ServiceUnavailable", "Busy", "429", "503"),
+        ),
+        (ThrottledError, "the store asks for fewer requests; run again later, or with less concurrency"),
+    ),
+    "400": (S3Error, "the store refused the request without saying why; check region, credentials and clock"),
+    "InvalidBucketName": (S3Error, "this is not a valid bucket name; check bucket"),
 }
 _CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired"}
 _WRONG_REGION = {
-    "AuthorizationHeaderMalformed",
-    "PermanentRedirect",
-    "TemporaryRedirect",
-    "Redirect",
-    "301",
-    "307",
-    "IllegalLocationConstraintException",
-    "InvalidLocationConstraint",
-    "InvalidRegion",
-    "InvalidRegionError",
-    "NoRegionError",
+    *("AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "Redirect", "301", "307"),
+    *("IllegalLocationConstraintException", "InvalidLocationConstraint", "InvalidRegion"),
+    *("InvalidRegionError", "NoRegionError"),
 }
-_DENIED = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "403", "AccessDeniedException", "Unauthorized", "401"}
-_UNSUPPORTED = {
-    "NotImplemented": "the store does not implement this",
-    "XNotImplemented": "the store does not implement this",
-    "501": "the store does not implement this",
-    "MethodNotAllowed": "the store does not allow this operation",
-    "405": "the store does not allow this operation",
-    "UnsupportedOperation": "the store does not support this",
-    "MissingContentLength": "the store does not take checksum trailers; set checksums: when_required",
-    "411": "the store does not take checksum trailers; set checksums: when_required",
-    "MissingContentMD5": "the store insists on Content-MD5, which the installed botocore no longer sends; use an older botocore"
-    " (below 1.36) or a newer release of the store",
-    "XAmzContentSHA256Mismatch": "the store does not take the request's checksum form; set checksums: when_required",
-}
-_ACL_UNSUPPORTED = {"AccessControlListNotSupported", "InvalidBucketAclWithObjectOwnership"}
-_THROTTLED = {
-    "SlowDown",
-    "SlowDownRead",
-    "SlowDownWrite",
-    "Throttling",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "TooManyRequests",
-    "TooManyRequestsException",
-    "BandwidthLimitExceeded",
-    "ServiceUnavailable",
-    "Busy",
-    "429",
-    "503",
-}
+_BY_STATUS: dict[int, str] = {401: "401", 403: "AccessDenied", 404: "404", 429: "429", 501: "501", 503: "503"}
 
 
 def translate(error: Exception, operation: str) -> S3Error:
@@ -181,55 +210,35 @@ def _of_answer(error: t.Any, operation: str) -> S3Error:
     status = metadata.get("HTTPStatusCode")
     api_operation = str(getattr(error, "operation_name", "") or operation)
 
-    cls, remedy = _judge(code, said, status, api_operation, headers, details)
-    facts = ", ".join(str(fact) for fact in (code, f"HTTP {status}" if status and str(status) != code else "") if fact)
-    # HEAD has no body: botocore then repeats the status' phrase, which tells nothing.
-    told = f" The store said: {said}" if said and said not in ("Forbidden", "Not Found", "Bad Request", "Unknown") else ""
-    return cls(
-        f"{operation}: {remedy} ({facts or 'no code'}).{told}", code=code, status=status, operation=operation
-    )
+    cls, remedy = _judge(code, said, status, headers, details)
+    if cls is UnsupportedError and (api_operation.endswith("Acl") or "acl" in said.lower()):
+        cls, remedy = AclUnsupportedError, "the store has no ACLs; open public files by bucket policy instead"
+    facts = ", ".join(fact for fact in (code, f"HTTP {status}" if status and str(status) != code else "") if fact)
+    # The phrases are what botocore makes of an answer without a body.
+    told = f" The store said: {said}" if said not in ("", "Forbidden", "Not Found", "Bad Request", "Unknown") else ""
+    return cls(f"{operation}: {remedy} ({facts or 'no code'}).{told}", code=code, status=status, operation=operation)
 
 
 def _judge(
-    code: str, said: str, status: int | None, api_operation: str, headers: t.Mapping[str, str], details: t.Mapping[str, t.Any]
+    code: str, said: str, status: int | None, headers: t.Mapping[str, str], details: t.Mapping[str, t.Any]
 ) -> tuple[type[S3Error], str]:
     if code in _CLOCK_SKEW:
         theirs = headers.get("date", "")
-        return ClockSkewError, (
-            "this host's clock is wrong"
-            + (f"; the store's says {theirs}" if theirs else "")
-            + "; set up time synchronisation (chrony, systemd-timesyncd)"
-        )
+        clocks = f"; the store's says {theirs}" if theirs else ""
+        return ClockSkewError, f"this host's clock is wrong{clocks}; set up time synchronisation (such as chrony)"
     if code == "AuthorizationHeaderMalformed" and "access key" in said.lower():
         return BadCredentialsError, "the access key is malformed; check access_key"
-    if code in _BAD_CREDENTIALS:
-        return BadCredentialsError, _BAD_CREDENTIALS[code]
     if code in _WRONG_REGION:
         return WrongRegionError, _region_remedy(said, headers, details)
-    if code in _ACL_UNSUPPORTED:
-        return AclUnsupportedError, (
-            "the bucket does not allow ACLs; set its object ownership to BucketOwnerPreferred, or open public files by"
-            " bucket policy instead"
-        )
-    if code in _UNSUPPORTED:
-        if api_operation.endswith("Acl") or "acl" in said.lower():
-            return AclUnsupportedError, "the store has no ACLs; open public files by bucket policy instead"
-        return UnsupportedError, _UNSUPPORTED[code]
-    if code in _THROTTLED or status in (429, 503):
-        return ThrottledError, "the store asks for fewer requests; run again later, or with less concurrency"
-    if code in _NOT_FOUND or (status == 404 and not code):
-        return NotFoundError, _NOT_FOUND.get(code, "the bucket or object does not exist")
-    if code in _DENIED or (status == 403 and not code):
-        hint = "; a wrong secret key answers the same here" if code == "403" else ""
-        return PermissionDeniedError, f"not allowed; check the key's permissions on this bucket{hint}"
-    if code == "400":
-        return S3Error, "the store refused the request without saying why; check region, credentials and clock"
-    if code == "InvalidBucketName":
-        return S3Error, "this is not a valid bucket name; check bucket"
-    if status is not None and status >= 500:
-        return S3Error, "the store has a trouble of its own; run again later"
+    meaning = _MEANINGS.get(code) or (_MEANINGS[_BY_STATUS[status]] if not code and status in _BY_STATUS else None)
+    if meaning:
+        return meaning
+    if status in (429, 503):
+        return _MEANINGS[str(status)]
     if code.startswith("NoSuch"):
         return NotFoundError, "what was asked for does not exist"
+    if status is not None and status >= 500:
+        return S3Error, "the store has a trouble of its own; run again later"
     return S3Error, "the store refused the request"
 
 
@@ -248,29 +257,32 @@ def _region_remedy(said: str, headers: t.Mapping[str, str], details: t.Mapping[s
 
 def _without_answer(error: Exception, operation: str) -> S3Error:
     code = type(error).__name__
-    cls: type[S3Error] = S3Error
-    if code in _BAD_CREDENTIALS:
-        cls, remedy = BadCredentialsError, _BAD_CREDENTIALS[code]
-    elif code in _WRONG_REGION:
-        cls, remedy = WrongRegionError, "set region to a valid name"
-    elif isinstance(error, _boto.SSLError):
-        cls, remedy = ConnectionFailedError, (
-            "the store's certificate is not trusted, or it does not speak TLS; for a private CA set aws_ca_bundle, for plain"
-            " HTTP begin endpoint_url with http://"
+    cls, remedy = _MEANINGS.get(code) or _connection_trouble(error, code)
+    return cls(f"{operation}: {remedy} ({code}: {error}).", code=code, operation=operation)
+
+
+def _connection_trouble(error: Exception, code: str) -> tuple[type[S3Error], str]:
+    remedy = ""
+    if isinstance(error, _boto.SSLError):
+        remedy = (
+            "the store's certificate is not trusted, or it does not speak TLS; for a private CA set aws_ca_bundle, for"
+            " plain HTTP begin endpoint_url with http://"
         )
     elif isinstance(error, _boto.ProxyConnectionError):
-        cls, remedy = ConnectionFailedError, "the proxy can't be reached; check HTTPS_PROXY and NO_PROXY on this host"
+        remedy = "the proxy can't be reached; check HTTPS_PROXY and NO_PROXY on this host"
     elif isinstance(error, _boto.EndpointConnectionError):
-        cls, remedy = ConnectionFailedError, (
-            "the store can't be reached; check endpoint_url, DNS and firewall, and addressing_style if the host that could"
-            " not be reached begins with the bucket's name"
+        remedy = (
+            "the store can't be reached; check endpoint_url, DNS and firewall, and addressing_style if the host that"
+            " could not be reached begins with the bucket's name"
         )
     elif isinstance(error, (_boto.ConnectTimeoutError, _boto.ReadTimeoutError)):
-        cls, remedy = ConnectionFailedError, "the store did not answer in time; check endpoint_url and firewall, or run again"
+        remedy = "the store did not answer in time; check endpoint_url and firewall, or run again"
     elif isinstance(error, (_boto.HTTPClientError, _boto.ConnectionError)):
-        cls, remedy = ConnectionFailedError, "the connection to the store broke; run again"
+        remedy = "the connection to the store broke; run again"
     elif code == "ResponseParserError":
-        cls, remedy = ConnectionFailedError, "what answers at endpoint_url is not an S3 API; check host and port"
-    else:
-        remedy = "botocore refused the request"
-    return cls(f"{operation}: {remedy} ({code}: {error}).", code=code, operation=operation)
+        remedy = "what answers at endpoint_url is not an S3 API; check host and port"
+    if remedy:
+        return ConnectionFailedError, remedy
+    if code in _WRONG_REGION:
+        return WrongRegionError, "set region to a valid name"
+    return S3Error, "botocore refused the request"

@@ -15,8 +15,11 @@ import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.reader import read_variables
+
 ACCESS_KEY_VARIABLE = "AWS_ACCESS_KEY_ID"
-SECRET_KEY_VARIABLE = "AWS_SECRET_ACCESS_KEY"
+SECRET_KEY_VARIABLE = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - a variable's name
 
 ADDRESSING_STYLES = ("auto", "path", "virtual")
 CHECKSUMS = ("when_required", "when_supported")
@@ -76,8 +79,8 @@ def connection_options(params: t.Mapping[str, t.Any]) -> ConnectionOptions:
     """Check the connection options among a module's parameters and return them, credentials read.
 
     Reads C(credentials_file). Uses C(bucket), where params has it, to refuse an endpoint with the bucket in it.
-    An empty endpoint_url, region, session_token, profile, credentials_file or aws_ca_bundle counts as left out; an empty
-    access_key or secret_key does not, since it is a failed lookup more often than a wish.
+    An empty option counts as left out, but for access_key and secret_key: there it is a failed lookup more often than
+    a wish.
 
     Raises ConnectionOptionsError for the first thing that can't be right.
     """
@@ -114,7 +117,7 @@ def _endpoint(value: str | None, bucket: str | None, style: str) -> str | None:
         raise ConnectionOptionsError(f"{shown} is not a URL; write https://HOST or https://HOST:PORT") from error
     if "@" in url.netloc:
         raise ConnectionOptionsError(
-            "endpoint_url holds a user name or password; remove it and use access_key and secret_key or credentials_file"
+            "endpoint_url holds a user name or password; remove it, use access_key and secret_key or credentials_file"
         )
     if not host or port == 0 or re.search(r"[^0-9A-Za-z.:_-]", host):
         raise ConnectionOptionsError(f"{shown} has no valid host; write https://HOST or https://HOST:PORT")
@@ -140,7 +143,7 @@ def _region(value: str | None) -> str | None:
     text = value.strip()
     if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
         raise ConnectionOptionsError(
-            f"region {value!r} is not a region's name; write one like eu-central-1, or the one your store's manual names"
+            f"region {value!r} is not a region's name; write one like eu-central-1, or what your store's manual says"
         )
     return text
 
@@ -175,34 +178,30 @@ def _credentials(params: t.Mapping[str, t.Any]) -> tuple[str | None, str | None,
             missing = "secret_key" if name == "access_key" else "access_key"
             raise ConnectionOptionsError(f"{name} is set and {missing} is not; set both or neither")
         if value and re.search(r"\s", value):
-            raise ConnectionOptionsError(f"{name} has white space in it; copy the key again, without blanks and newlines")
+            raise ConnectionOptionsError(
+                f"{name} has white space in it; copy the key again, without blanks or newlines"
+            )
     if session_token and not access_key:
         raise ConnectionOptionsError("session_token is set and access_key is not; set access_key and secret_key, too")
     return access_key, secret_key, session_token
 
 
 def _keys_of_file(path: str) -> tuple[str, str]:
-    if not os.path.exists(path):
-        raise ConnectionOptionsError(f"credentials_file {path} does not exist on this host; give the path of the env file")
-    if not os.path.isfile(path):
-        raise ConnectionOptionsError(f"credentials_file {path} is not a file; give the path of the env file")
-    from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.reader import read_variables
-
     try:
         variables = read_variables(path)
-    except OSError as error:
+    except DotenvError as error:
         raise ConnectionOptionsError(
-            f"credentials_file {path} can't be read: {error.strerror}; run the task as its owner or as root"
+            f"credentials_file: {error}; give the path of the env file on this host, and run the task as one who may read it"
         ) from error
-    except ValueError as error:
-        raise ConnectionOptionsError(f"credentials_file {path} is not a dotenv file in UTF-8") from error
     found = {name: variables.get(name, "") for name in (ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE)}
     missing = [name for name, value in found.items() if not value.strip()]
     if missing:
         raise ConnectionOptionsError(f"credentials_file {path} sets no {' and no '.join(missing)}; add what is missing")
     blank = [name for name, value in found.items() if re.search(r"\s", value)]
     if blank:
-        raise ConnectionOptionsError(f"credentials_file {path}: white space inside {' and '.join(blank)}; copy the key again")
+        raise ConnectionOptionsError(
+            f"credentials_file {path}: {' and '.join(blank)} has white space in it; copy the key again"
+        )
     return found[ACCESS_KEY_VARIABLE], found[SECRET_KEY_VARIABLE]
 
 

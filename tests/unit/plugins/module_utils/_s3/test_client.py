@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import pytest
+from botocore.config import Config
+
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import client as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import BadCredentialsError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptions,
     ConnectionOptionsError,
 )
-from botocore.config import Config
 
 KEYS = {"access_key": "AKIA", "secret_key": "secret"}
 
@@ -33,7 +34,8 @@ def test_region_falls_back_to_the_default_chain_and_then_to_us_east_1(monkeypatc
 
 def test_endpoint_addressing_retries_and_pool():
     client = under_test.s3_client(
-        ConnectionOptions(endpoint_url="https://fsn1.example.com", addressing_style="path", **KEYS), max_pool_connections=32
+        ConnectionOptions(endpoint_url="https://fsn1.example.com", addressing_style="path", **KEYS),
+        max_pool_connections=32,
     )
     assert client.meta.endpoint_url == "https://fsn1.example.com"
     assert client.meta.config.s3["addressing_style"] == "path"
@@ -61,22 +63,21 @@ def test_checksum_options_are_passed_to_a_botocore_that_knows_them(checksums):
 
 
 def test_checksum_options_are_not_passed_to_an_old_botocore(monkeypatch):
-    known = {
-        name: default for name, default in Config.OPTION_DEFAULTS.items() if "_checksum_" not in name
-    }
+    known = {name: default for name, default in Config.OPTION_DEFAULTS.items() if "_checksum_" not in name}
+
+    passed = {}
 
     class OldConfig(Config):
         OPTION_DEFAULTS = known
 
-        def __init__(self, **arguments):
-            unknown = set(arguments) - set(known)
-            if unknown:
-                raise TypeError(f"Got unexpected keyword argument {unknown}")
-            super().__init__(**arguments)
+        def __new__(cls, **arguments):
+            passed.update(arguments)
+            return Config(**arguments)
 
     monkeypatch.setattr(under_test, "Config", OldConfig)
-    client = under_test.s3_client(ConnectionOptions(checksums="when_supported", **KEYS))
-    assert client.meta.config.retries["mode"] == "standard"
+    under_test.s3_client(ConnectionOptions(checksums="when_supported", **KEYS))
+    assert "retries" in passed
+    assert not [name for name in passed if "_checksum_" in name]
 
 
 def test_aws_config_wins_and_keeps_the_rest():
@@ -119,7 +120,9 @@ def test_versions_are_reported():
     assert sorted(under_test.boto_versions()) == ["boto3_version", "botocore_version"]
 
 
-@pytest.mark.parametrize(("validate", "bundle", "verify"), [(True, None, True), (False, "/ca.pem", False), (True, "/ca.pem", "/ca.pem")])
+@pytest.mark.parametrize(
+    ("validate", "bundle", "verify"), [(True, None, True), (False, "/ca.pem", False), (True, "/ca.pem", "/ca.pem")]
+)
 def test_certificates(monkeypatch, validate, bundle, verify):
     seen = {}
 

