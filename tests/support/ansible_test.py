@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Runs ansible-test on a copy of this checkout, with one of the supported ansible-cores.
+
+Usage:
+    ansible_test.py sanity CORE [SANITY TEST ...]
+    ansible_test.py integration oldest|newest [TARGET ...]
+
+ansible-test wants a folder .../ansible_collections/NAMESPACE/NAME that is no link, real interpreters on PATH and a home of its
+own for its caches; all that is laid out below .cache/ansible-test. It ends well when it could not run a test ("Skipping ...")
+or could not find an interpreter: here every such line is an error unless EXPECTED_SKIPS gives the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import setup as environments
+
+ROOT = environments.ROOT
+CACHE = environments.CACHE
+HOME = CACHE / "ansible-test" / "home"
+PYTHONS = CACHE / "pythons-on-path"
+
+GET_PIP = '''"""Stands in for the script of the same name, which comes from a host that closed networks don't reach."""
+import subprocess
+import sys
+
+wanted = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
+subprocess.check_call([sys.executable, "-m", "ensurepip", "--default-pip"], stdout=subprocess.DEVNULL)
+subprocess.check_call([sys.executable, "-m", "pip", "install", "--upgrade"] + wanted)
+'''
+
+# What may be skipped: a pattern of the line, and why that hides nothing.
+EXPECTED_SKIPS = {
+    r'Skipping sanity test "(pslint|no-main-display)"': "there is no PowerShell in this collection",
+    r'Skipping sanity test "[a-z-]+" on Python 3\.15 ': "2.22 knows a Python that is not released yet",
+    r"on Python 3\.8 because it is not supported by this collection|Python 3\.8 .*python_requires": "tests/config.yml says 3.9",
+}
+
+
+class End(NamedTuple):
+    """One end of the supported range: controller, its amazon.aws, and the managed node's Python with its boto3."""
+
+    core: str
+    controller_python: str
+    collections: str
+    node: str
+    node_python: str
+
+
+ENDS = {
+    "oldest": End("core-2.19", "3.11", "collections-min", "node-3.9", "3.9"),
+    "newest": End("core-2.21", "3.13", "collections", "node-3.14", "3.14"),
+}
+SANITY_PYTHONS = {
+    "core-2.19": ("3.9", "3.10", "3.11", "3.12", "3.13"),
+    "core-2.20": ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"),
+    "core-2.21": ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"),
+    "core-2.22": ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"),
+}
+
+
+def copy_checkout(name: str, collections: str) -> Path:
+    """Copies what git knows or would add to a collections path of its own, beside the given collections."""
+    tree = CACHE / "ansible-test" / name / "ansible_collections"
+    target = tree / "fediverse" / "mastodon_s3"
+    target.mkdir(parents=True, exist_ok=True)
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    files = {path for path in listing.split("\0") if path and os.path.lexists(ROOT / path)}
+    for folder, folders, names in os.walk(target):
+        folders[:] = [entry for entry in folders if entry != ".git"]
+        for entry in [*names, *(folder for folder in folders if Path(folder).is_symlink())]:
+            path = Path(folder, entry)
+            if str(path.relative_to(target)) not in files:
+                path.unlink()
+    for path in files:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).unlink(missing_ok=True)
+        shutil.copy2(ROOT / path, target / path, follow_symlinks=False)
+    if not (target / ".git").exists():
+        subprocess.run(["git", "init", "-q", str(target)], check=True)
+    for source in (CACHE / collections / "ansible_collections").glob("*/*"):
+        link = tree / source.parent.name / source.name
+        if source.is_symlink() or link.is_symlink():
+            continue
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(source)
+    return target
+
+
+def prepare_home() -> None:
+    """Makes the home folder in which ansible-test keeps its caches."""
+    cache = HOME / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    for constants in CACHE.glob("core-*/lib/python3*/site-packages/ansible_test/_internal/python_requirements.py"):
+        for version in re.findall(r"pip='([0-9.]+)'", constants.read_text(encoding="utf-8")):
+            (cache / f"get_pip_{version.replace('.', '_')}.py").write_text(GET_PIP, encoding="utf-8")
+    for settings in (".config/pip", ".pip"):
+        source, link = Path.home() / settings, HOME / settings
+        if source.is_dir() and not link.is_symlink():
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(source)
+
+
+def unexpected_skips(output: str) -> list[str]:
+    """The lines that say that something was not run and that no entry of EXPECTED_SKIPS accounts for."""
+    lines = [line for line in output.splitlines() if re.search(r"\bskipp(ing|ed)\b.*(test|target|python)", line, re.IGNORECASE)]
+    return [line for line in lines if not any(re.search(pattern, line) for pattern in EXPECTED_SKIPS)]
+
+
+def run(core: str, target: Path, *words: str) -> tuple[int, str]:
+    """Runs ansible-test in the copy, its output shown and returned."""
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON"))},
+        "HOME": str(HOME),
+        "PATH": os.pathsep.join([str(CACHE / core / "bin"), str(PYTHONS), os.environ["PATH"]]),
+        "LC_ALL": "C.UTF-8",
+    }
+    command = [str(CACHE / core / "bin" / "ansible-test"), *words]
+    with subprocess.Popen(
+        command, cwd=target, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return process.returncode, "".join(lines)
+
+
+def finish(status: int, output: str, again: str) -> int:
+    """Judges a run and says how to repeat it."""
+    skipped = unexpected_skips(output)
+    for line in skipped:
+        print(f"ansible_test.py: this was skipped, and nothing says why that is right: {line}", file=sys.stderr)
+    if status or skipped:
+        print(f"ansible_test.py: failed. To run it alone: {again}", file=sys.stderr)
+        return status or 1
+    return 0
+
+
+def sanity(core: str, tests: list[str]) -> int:
+    """Runs the sanity tests (all, or the named) with this core on each managed node's Python that it supports."""
+    for need in (core, "collections", *(f"python{version}" for version in SANITY_PYTHONS[core])):
+        environments.ensure(need)
+    prepare_home()
+    target = copy_checkout(core, "collections")
+    words = [word for test in tests for word in ("--test", test)]
+    status, output = run(core, target, "sanity", "--color", "no", *words)
+    return finish(status, output, f"make sanity CORE={core}")
+
+
+def integration(end_name: str, targets: list[str]) -> int:
+    """Runs integration targets (all, or the named) on this machine, as plays against a host that is this machine."""
+    end = ENDS[end_name]
+    for need in (end.core, end.collections, end.node, "venv"):
+        environments.ensure(need)
+    prepare_home()
+    target = copy_checkout(f"{end.core}-{end.node}", end.collections)
+    known = sorted(path.name for path in (target / "tests" / "integration" / "targets").glob("*") if (path / "aliases").exists())
+    unknown = [name for name in targets if name not in known]
+    if unknown:
+        print(f"ansible_test.py: no target {', '.join(unknown)} (or it has no aliases file). There are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    settings = {
+        "mastodon_s3_test_checkout": str(ROOT),
+        "mastodon_s3_test_python": str(CACHE / "venv" / "bin" / "python"),
+    }
+    (target / "tests" / "integration" / "integration_config.yml").write_text(json.dumps(settings), encoding="utf-8")
+    controller = CACHE / end.core / "bin" / "python"
+    node = CACHE / end.node / "bin" / "python"
+    status, output = run(
+        end.core,
+        target,
+        "integration",
+        "--color",
+        "no",
+        "--allow-destructive",
+        "--controller",
+        f"origin:python={end.controller_python}@{controller}",
+        "--target",
+        f"controller:python={end.node_python}@{node}",
+        *targets,
+    )
+    if not status and not re.search(r"^Running .* integration test", output, re.MULTILINE):
+        print("ansible_test.py: not one target was run", file=sys.stderr)
+        status = 1
+    return finish(status, output, f"make integration END={end_name} TARGET=...")
+
+
+def main() -> int:
+    """Reads the command line and runs."""
+    parser = argparse.ArgumentParser(description="Runs ansible-test with one of the supported ansible-cores.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for_sanity = commands.add_parser("sanity")
+    for_sanity.add_argument("core", choices=SANITY_PYTHONS)
+    for_sanity.add_argument("test", nargs="*")
+    for_integration = commands.add_parser("integration")
+    for_integration.add_argument("end", choices=ENDS)
+    for_integration.add_argument("target", nargs="*")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "sanity":
+            return sanity(arguments.core, arguments.test)
+        return integration(arguments.end, arguments.target)
+    except environments.SetupError as error:
+        print(f"ansible_test.py: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
