@@ -39,6 +39,20 @@ attributes:
       - fediverse.mastodon_s3.all
 """
 
+    # To be used together with the standard fragment, by every module that takes the connection options.
+    ACTIONGROUP_S3 = r"""
+options: {}
+attributes:
+  action_group:
+    description: >-
+      Use C(group/fediverse.mastodon_s3.all) or C(group/fediverse.mastodon_s3.s3) in C(module_defaults) to set defaults
+      for this module.
+    support: full
+    membership:
+      - fediverse.mastodon_s3.all
+      - fediverse.mastodon_s3.s3
+"""
+
     # To be used together with the standard fragment.
     INFO_MODULE = r"""
 options: {}

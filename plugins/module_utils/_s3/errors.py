@@ -25,17 +25,21 @@ class S3Error(Exception):
     code: the store's error code, or the name of botocore's exception where no answer came.
     status: the HTTP status, or None where no answer came.
     operation: what was tried, by preference the API's name of it (PutObject).
+    remedy: what to do about it, as a part of the message; empty where nothing helps.
     """
 
-    def __init__(self, message: str, *, code: str = "", status: int | None = None, operation: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: str = "", status: int | None = None, operation: str = "", remedy: str = ""
+    ) -> None:
         super().__init__(message)
+        self.remedy = remedy
         self.code = code
         self.status = status
         self.operation = operation
 
     def __reduce__(self) -> tuple[t.Any, ...]:
         # Worker processes send their errors home by pickle, which knows nothing of keyword arguments.
-        return (_rebuild, (type(self), str(self), self.code, self.status, self.operation))
+        return (_rebuild, (type(self), str(self), self.code, self.status, self.operation, self.remedy))
 
 
 class PermissionDeniedError(S3Error):
@@ -74,16 +78,16 @@ class ConnectionFailedError(S3Error):
     """No answer came from the store, or none that is S3."""
 
 
-def _rebuild(cls: type[S3Error], message: str, code: str, status: int | None, operation: str) -> S3Error:
-    return cls(message, code=code, status=status, operation=operation)
+def _rebuild(cls: type[S3Error], message: str, code: str, status: int | None, operation: str, remedy: str) -> S3Error:
+    return cls(message, code=code, status=status, operation=operation, remedy=remedy)
 
 
 _NO_TRAILERS = "the store does not take checksum trailers; set checksums: when_required"
 _EXPIRED = "the temporary credentials have expired; get new ones"
 _SIGN_IN = "the single sign-on session is not valid; sign in again"
 
-# What an error code means, and the remedy. Codes of digits are botocore's for a HEAD's answer, which has no body;
-# names that end with Error are botocore's exceptions.
+# What an error code means and, after the last semicolon, the remedy. Codes of digits are botocore's for a HEAD's
+# answer, which has no body; names that end with Error are botocore's exceptions.
 _MEANINGS: dict[str, tuple[type[S3Error], str]] = {
     **dict.fromkeys(
         (
@@ -216,7 +220,8 @@ def _of_answer(error: t.Any, operation: str) -> S3Error:
     facts = ", ".join(fact for fact in (code, f"HTTP {status}" if status and str(status) != code else "") if fact)
     # The phrases are what botocore makes of an answer without a body.
     told = f" The store said: {said}" if said not in ("", "Forbidden", "Not Found", "Bad Request", "Unknown") else ""
-    return cls(f"{operation}: {remedy} ({facts or 'no code'}).{told}", code=code, status=status, operation=operation)
+    message = f"{operation}: {remedy} ({facts or 'no code'}).{told}"
+    return cls(message, code=code, status=status, operation=operation, remedy=_advice(remedy))
 
 
 def _judge(
@@ -258,7 +263,12 @@ def _region_remedy(said: str, headers: t.Mapping[str, str], details: t.Mapping[s
 def _without_answer(error: Exception, operation: str) -> S3Error:
     code = type(error).__name__
     cls, remedy = _MEANINGS.get(code) or _connection_trouble(error, code)
-    return cls(f"{operation}: {remedy} ({code}: {error}).", code=code, operation=operation)
+    return cls(f"{operation}: {remedy} ({code}: {error}).", code=code, operation=operation, remedy=_advice(remedy))
+
+
+def _advice(meaning: str) -> str:
+    """Return the second half of a meaning, which says what to do."""
+    return meaning.rpartition("; ")[2] if "; " in meaning else ""
 
 
 def _connection_trouble(error: Exception, code: str) -> tuple[type[S3Error], str]:
