@@ -191,7 +191,7 @@ def _keys_of_file(path: str) -> tuple[str, str]:
         variables = read_variables(path)
     except DotenvError as error:
         raise ConnectionOptionsError(
-            f"credentials_file: {error}; give the path of the env file on this host, and run the task as one who may read it"
+            f"credentials_file: {error}; give the path of the env file on this host, and run as one who may read it"
         ) from error
     found = {name: variables.get(name, "") for name in (ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE)}
     missing = [name for name, value in found.items() if not value.strip()]

@@ -39,12 +39,12 @@ NOT_S3 = "NotS3"
 WRONG_REGION = "WrongRegion"
 
 _CERTIFICATE_CODES = {CERTIFICATE_NOT_TRUSTED, CERTIFICATE_OF_OTHER_HOST, CERTIFICATE_EXPIRED}
+_MAYBE_PATH = "if the name that was tried begins with the bucket's name, set addressing_style: path"
 # What is behind a code, and what to do.
 _MEANINGS = {
     NAME_NOT_RESOLVED: (
         "the host's name is not known to the DNS",
-        "check the name in endpoint_url, and the DNS of this machine; if the name that was not found begins with the"
-        " bucket's name, set addressing_style: path",
+        f"check the name in endpoint_url, and the DNS of this machine; {_MAYBE_PATH}",
     ),
     CONNECTION_REFUSED: (
         "nothing listens there",
@@ -65,8 +65,7 @@ _MEANINGS = {
     ),
     CERTIFICATE_OF_OTHER_HOST: (
         "the store's certificate was made for another name",
-        "use a name in endpoint_url that the certificate was made for; if the name that did not match begins with the"
-        " bucket's name, set addressing_style: path",
+        f"use a name in endpoint_url that the certificate was made for; {_MAYBE_PATH}",
     ),
     CERTIFICATE_EXPIRED: (
         "the store's certificate has expired",

@@ -1,0 +1,200 @@
+"""The stores are what the other tests take them for, and starting and stopping them touches nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from stores import MissingError, StoreError, lifecycle, packages, processes, start, stop
+from stores.fixtures import new_bucket
+
+COMMAND = Path(__file__).resolve().parents[1] / "support" / "stores"
+
+
+def anonymous_status(store, path, base=None):
+    trust = ssl.create_default_context(cafile=store.ca_bundle) if store.ca_bundle else None
+    try:
+        url = f"{base or store.endpoint_url}/{path}"
+        with urllib.request.urlopen(url, context=trust, timeout=10) as answer:  # noqa: S310 - our own server's
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def cli(*words, env=None):
+    done = subprocess.run(
+        [sys.executable, COMMAND, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_rgw_enforces_object_acls(rgw):
+    client, bucket = rgw.client(), new_bucket(rgw)
+    client.put_object(Bucket=bucket, Key="open", Body=b"x", ACL="public-read")
+    client.put_object(Bucket=bucket, Key="shut", Body=b"x", ACL="private")
+    assert anonymous_status(rgw, f"{bucket}/open") == 200
+    assert anonymous_status(rgw, f"{bucket}/shut") == 403
+    client.put_object_acl(Bucket=bucket, Key="open", ACL="private")
+    assert anonymous_status(rgw, f"{bucket}/open") == 403
+
+
+def test_rgw_answers_with_and_without_tls(rgw):
+    bucket = new_bucket(rgw)
+    rgw.client().put_object(Bucket=bucket, Key="open", Body=b"x", ACL="public-read")
+    assert rgw.endpoint_url.startswith("https://")
+    assert anonymous_status(rgw, f"{bucket}/open", rgw.plain_endpoint_url) == 200
+
+
+def test_rgw_refuses_checksum_trailers_over_tls(rgw):
+    bucket = new_bucket(rgw)
+    trailers = Config(request_checksum_calculation="when_supported")
+    with pytest.raises(ClientError, match="MissingContentLength"):
+        rgw.client(config=trailers).put_object(Bucket=bucket, Key="a", Body=b"x")
+    plain = rgw.client(config=trailers, endpoint_url=rgw.plain_endpoint_url)
+    assert plain.put_object(Bucket=bucket, Key="a", Body=b"x")["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_minio_ignores_object_acls_and_obeys_policies(minio):
+    client, bucket = minio.client(), new_bucket(minio)
+    client.put_object(Bucket=bucket, Key="a", Body=b"x", ACL="public-read")
+    assert anonymous_status(minio, f"{bucket}/a") == 403
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    assert anonymous_status(minio, f"{bucket}/a") == 200
+
+
+def test_minio_speaks_tls_of_the_private_authority_only(minio):
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(minio.endpoint_url, timeout=10)  # noqa: S310 - our own server's
+    assert anonymous_status(minio, "") in (200, 403)
+
+
+@pytest.mark.parametrize(("region", "status"), [("us-east-1", 404), ("eu-central-1", 400)])
+def test_minio_insists_on_its_region(minio, region, status):
+    # By a signed URL, since boto3 corrects a wrong region by itself.
+    parameters = {"Bucket": new_bucket(minio), "Key": "none"}
+    config = Config(signature_version="s3v4")
+    url = minio.client(region_name=region, config=config).generate_presigned_url("get_object", Params=parameters)
+    assert anonymous_status(minio, url.removeprefix(f"{minio.endpoint_url}/")) == status
+
+
+@pytest.mark.parametrize("kind", ["minio", "rgw"])
+def test_a_wrong_secret_is_refused(kind, request):
+    store = request.getfixturevalue(kind)
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        store.client(aws_secret_access_key="wrong").list_buckets()
+
+
+def test_moto_knows_iam_too(moto):
+    moto.client("iam").create_user(UserName="mastodon")
+    assert [user["UserName"] for user in moto.client("iam").list_users()["Users"]] == ["mastodon"]
+
+
+def test_command_line_from_start_to_stop(tmp_path):
+    folder = tmp_path / "store"
+    status, output, errors = cli("start", "moto", "--dir", str(folder), "--region", "eu-west-3")
+    assert (status, errors) == (0, "")
+    store = json.loads(output)
+    try:
+        assert store["region"] == "eu-west-3"
+        assert processes.birth(store["pid"]) == store["pids"][0][1]
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "store.json").stat().st_mode) == 0o600
+        again = cli("start", "moto", "--dir", str(folder))
+        assert json.loads(again[1])["pid"] == store["pid"]
+        other = cli("start", "minio", "--dir", str(folder))
+        assert other[0] == 1
+        assert "moto runs in" in other[2]
+    finally:
+        assert cli("stop", "--dir", str(folder))[0] == 0
+    assert processes.birth(store["pid"]) is None
+    assert sorted(path.name for path in folder.iterdir()) == ["logs", "this-is-a-test-store"]
+    status, _output, errors = cli("stop", "--dir", str(folder))
+    assert status == 0
+    assert "nothing to stop" in errors
+
+
+def test_the_certificate_bears_the_wanted_names_and_the_first_is_advertised(tmp_path):
+    everywhere = "0.0.0.0"  # noqa: S104 - as containers need it
+    store = start("minio", tmp_path / "store", host=everywhere, names=("localhost",), bound_to_parent=True)
+    try:
+        assert store.endpoint_url.startswith("https://localhost:")
+        assert store.client().list_buckets()["Buckets"] == []
+        assert anonymous_status(store, "", store.endpoint_url.replace("localhost", "127.0.0.1")) in (200, 403)
+    finally:
+        stop(tmp_path / "store")
+
+
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
+    (tmp_path / "precious").write_text("x", encoding="ascii")
+    status, _output, errors = cli("start", "moto", "--dir", str(tmp_path))
+    assert status == 1
+    assert "is not empty" in errors
+    assert (tmp_path / "precious").exists()
+
+
+def test_only_the_very_process_is_ended(tmp_path):
+    sleeper = processes.spawn(["sleep", "60"], tmp_path / "log", bound_to_parent=True)
+    started = processes.birth(sleeper)
+    processes.end([(sleeper, "1")])
+    assert processes.birth(sleeper) == started
+    processes.end([(sleeper, started)])
+    assert processes.birth(sleeper) is None
+
+
+def test_a_server_that_ends_at_once_shows_its_log(tmp_path):
+    log = tmp_path / "log"
+    pid = processes.spawn(["sh", "-c", "echo the reason; exit 3"], log)
+    with pytest.raises(StoreError, match=r"(?s)ended at once.*the reason"):
+        processes.wait_until(lambda: False, [pid], log, "it")
+
+
+def test_processes_end_with_a_killed_parent(tmp_path):
+    script = (
+        "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+        "from stores import processes\n"
+        "pid = processes.spawn(['sleep', '60'], Path(sys.argv[2]), bound_to_parent=True)\n"
+        "print(pid, processes.birth(pid), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", script, str(COMMAND.parent), str(tmp_path / "log")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    pid, started = done.stdout.split()
+    assert processes._gone(int(pid), started, 5)
+
+
+@pytest.mark.parametrize(("kind", "remedy"), [("rgw", "apt-get install"), ("minio", "Install Go")])
+def test_a_missing_program_is_named_with_the_remedy(kind, remedy, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(packages, "CACHE", tmp_path)
+    monkeypatch.setattr(packages, "MINIO", tmp_path / "bin" / "minio")
+    with pytest.raises(MissingError, match=remedy):
+        start(kind, tmp_path / "store")
+
+
+def test_a_start_that_fails_leaves_no_process(tmp_path, monkeypatch):
+    seen = []
+    spawn = processes.spawn
+    monkeypatch.setattr(processes, "spawn", lambda *a, **k: seen.append(spawn(*a, **k)) or seen[-1])
+    monkeypatch.setattr(lifecycle, "_wait_for_s3", lambda _store: (_ for _ in ()).throw(StoreError("no")))
+    with pytest.raises(StoreError, match="no"):
+        start("moto", tmp_path / "store")
+    assert [processes.birth(pid) for pid in seen] == [None]

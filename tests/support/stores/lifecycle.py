@@ -1,0 +1,124 @@
+"""Starts a store in a folder, remembers it there, and stops it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+import typing as t
+from pathlib import Path
+
+from stores import minio_server, moto_server, packages, processes, rgw_server
+from stores.model import Request, Store, StoreError
+
+_STARTERS: dict[str, t.Callable[[Request], Store]] = {
+    "minio": minio_server.start,
+    "rgw": rgw_server.start,
+    "moto": moto_server.start,
+}
+_INSTALLERS: dict[str, t.Callable[[], t.Any]] = {"minio": packages.minio, "rgw": packages.ceph, "moto": packages.moto}
+KINDS = tuple(_STARTERS)
+
+_MARK = "this-is-a-test-store"
+_STATE = "store.json"
+
+
+def install(kind: str) -> None:
+    """Build or install the programs of a store.
+
+    Raises MissingError.
+    """
+    _INSTALLERS[kind]()
+
+
+def load(directory: Path) -> Store | None:
+    """The store that was started in this folder, running or not, or None."""
+    try:
+        state = json.loads((directory / _STATE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    state["pids"] = tuple((int(pid), str(started)) for pid, started in state["pids"])
+    return Store(**state)
+
+
+def start(kind: str, directory: Path, **wishes: t.Any) -> Store:
+    """Start a store in a folder of its own, with fresh data, and return when S3 answers.
+
+    wishes: the fields of Request. A store of the same kind that still runs there is returned as it is.
+
+    Raises StoreError, and MissingError where a program is missing.
+    """
+    directory = directory.resolve()
+    running = load(directory)
+    if running and any(processes.birth(pid) == started for pid, started in running.pids):
+        if running.kind != kind:
+            raise StoreError(f"{running.kind} runs in {directory}; stop it first, or use another folder")
+        return running
+    _make_empty(directory)
+    store = _STARTERS[kind](Request(directory=directory, **wishes))
+    try:
+        _remember(directory, store)
+        _wait_for_s3(store)
+    except BaseException:
+        processes.end(store.pids)
+        raise
+    return store
+
+
+def stop(directory: Path) -> bool:
+    """End the processes of the store in this folder and remove its data; logs are kept. Whether there was one."""
+    directory = directory.resolve()
+    store = load(directory)
+    if store is None:
+        return False
+    processes.end(store.pids)
+    _remove_data(directory)
+    return True
+
+
+def _make_empty(directory: Path) -> None:
+    """Make the folder, or empty it if a store was here before. Nobody else may read it, since keys are in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if not (directory / _MARK).exists():
+        if any(directory.iterdir()):
+            raise StoreError(f"{directory} is not empty and no store was ever in it; name an empty folder")
+        (directory / _MARK).touch()
+    directory.chmod(0o700)
+    _remove_data(directory)
+    shutil.rmtree(directory / "logs", ignore_errors=True)
+
+
+def _remove_data(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.name in (_MARK, "logs"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _remember(directory: Path, store: Store) -> None:
+    path = directory / _STATE
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(dataclasses.asdict(store), indent=2) + "\n", encoding="utf-8")
+
+
+def _wait_for_s3(store: Store) -> None:
+    """Wait for a signed request to succeed: servers listen before they can answer."""
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = store.client(config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}))
+    trouble: Exception | None = None
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            client.list_buckets()
+        except (BotoCoreError, ClientError) as error:  # noqa: PERF203 - waiting is the point
+            trouble = error
+            time.sleep(0.2)
+        else:
+            return
+    raise StoreError(f"{store.kind} listens, but does not answer S3 requests: {trouble}. See {store.log}")

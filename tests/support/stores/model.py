@@ -1,0 +1,107 @@
+"""What a running store is, and what can be wrong with one."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+
+class StoreError(Exception):
+    """A store can't be started or stopped. The text says why and what to do."""
+
+
+class MissingError(StoreError):
+    """A program that the store needs is missing and could not be installed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """How a store is wanted.
+
+    directory: a folder of its own, for data, certificates and logs.
+    host, port: what to bind; port 0 means a free one.
+    names: DNS names and addresses for the certificate; the first is the one in the endpoint's URL.
+    region: the region that the store says it is in.
+    bound_to_parent: whether the processes end when the calling process does.
+    """
+
+    directory: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    names: tuple[str, ...] = ()
+    region: str = "us-east-1"
+    bound_to_parent: bool = False
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The certificate's names, the advertised one first."""
+        own = () if self.host in ("0.0.0.0", "::") else (self.host,)  # noqa: S104
+        return tuple(dict.fromkeys((*self.names, *own, "127.0.0.1", "localhost")))
+
+    def url(self, scheme: str, port: int) -> str:
+        """The base URL as others shall use it."""
+        name = self.all_names[0]
+        return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """A running store.
+
+    endpoint_url: with TLS, but for moto, which speaks plain HTTP.
+    plain_endpoint_url: the same store without TLS, where there is one.
+    ca_bundle: PEM file of the private authority that signed the certificate, or None.
+    pid: the server's process; pids: all processes with their start times, in the order in which they were started.
+    """
+
+    kind: str
+    endpoint_url: str
+    access_key: str
+    secret_key: str = dataclasses.field(repr=False)
+    region: str
+    ca_bundle: str | None
+    plain_endpoint_url: str | None
+    pid: int
+    pids: tuple[tuple[int, str], ...]
+    directory: str
+    log: str
+
+    def client(self, service: str = "s3", **arguments: t.Any) -> t.Any:
+        """A boto3 client with the store's own administrator's key; arguments are boto3's and win."""
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            s3={"addressing_style": "path"},
+            retries={"mode": "standard"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        if "config" in arguments:
+            config = config.merge(arguments.pop("config"))
+        make: t.Any = boto3.client
+        return make(
+            service,
+            **{
+                "endpoint_url": self.endpoint_url,
+                "aws_access_key_id": self.access_key,
+                "aws_secret_access_key": self.secret_key,
+                "region_name": self.region,
+                "verify": self.ca_bundle or True,
+                "config": config,
+                **arguments,
+            },
+        )
+
+    def module_options(self) -> dict[str, t.Any]:
+        """The connection options of this collection's modules."""
+        return {
+            "endpoint_url": self.endpoint_url,
+            "access_key": self.access_key,
+            "secret_key": self.secret_key,
+            "region": self.region,
+            **({"aws_ca_bundle": self.ca_bundle} if self.ca_bundle else {}),
+        }

@@ -1,0 +1,51 @@
+"""moto: S3 and IAM in one process, in memory, with plain HTTP. No proof of ACL or IAM enforcement."""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+
+from stores import packages, processes
+from stores.model import Request, Store
+
+
+def start(request: Request) -> Store:
+    """Start moto's threaded server and return when it answers. It takes every key."""
+    packages.moto()
+    port = request.port or processes.free_port(request.host)
+    log = request.directory / "logs" / "moto.log"
+    pid = processes.spawn(
+        [sys.executable, "-m", "moto.server", "-H", request.host, "-p", str(port)],
+        log,
+        bound_to_parent=request.bound_to_parent,
+    )
+    host = request.host if request.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    probe = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def ready() -> bool:
+        try:
+            with urllib.request.urlopen(f"{probe}/moto-api/data.json", timeout=2) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    try:
+        processes.wait_until(ready, [pid], log, "moto")
+    except BaseException:
+        processes.end(processes.with_birth([pid]))
+        raise
+    url = request.url("http", port)
+    return Store(
+        kind="moto",
+        endpoint_url=url,
+        access_key="testing",
+        secret_key="testing-secret",
+        region=request.region,
+        ca_bundle=None,
+        plain_endpoint_url=url,
+        pid=pid,
+        pids=processes.with_birth([pid]),
+        directory=str(request.directory),
+        log=str(log),
+    )

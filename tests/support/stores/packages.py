@@ -1,0 +1,112 @@
+"""Installs the programs that stores need: MinIO by Go, Ceph by apt."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+from stores.model import MissingError
+
+ROOT = Path(__file__).resolve().parents[3]
+CACHE = ROOT / ".cache"
+MINIO = CACHE / "bin" / "minio"
+# MinIO publishes source only; the module proxy serves no tags of it.
+_MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+_CEPH_PACKAGES = ("radosgw", "ceph-mon", "ceph-osd", "ceph-common")
+CEPH_PROGRAMS = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "ceph-authtool", "monmaptool")
+
+
+def _say(text: str) -> None:
+    print(f"stores: {text}", file=sys.stderr, flush=True)
+
+
+def minio() -> Path:
+    """The path of MinIO's program, built by `go install` unless it is there. That takes three minutes on two cores.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    stamp = CACHE / "bin" / "minio.module"
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "bin" / "minio.lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if MINIO.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == _MINIO_MODULE:
+            return MINIO
+        go = shutil.which("go")
+        if go is None:
+            raise MissingError(
+                "MinIO must be built and there is no Go. Install Go 1.24 or newer, for instance the package golang-go of"
+                " Debian 13, and run again"
+            )
+        _say("building MinIO, which takes some minutes ...")
+        log = CACHE / "logs" / "minio-build.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        _logged([go, "install", _MINIO_MODULE], log, {"GOBIN": str(MINIO.parent)}, "MinIO could not be built")
+        stamp.write_text(_MINIO_MODULE, encoding="ascii")
+        return MINIO
+
+
+def ceph() -> None:
+    """Make sure that Ceph's programs are there; as root on Debian they are installed.
+
+    Raises MissingError.
+    """
+    if not _missing_ceph():
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise MissingError(
+            f"Ceph's programs {', '.join(_missing_ceph())} are missing. As root on Debian 12 or 13: apt-get install"
+            f" --no-install-recommends {' '.join(_CEPH_PACKAGES)}"
+        )
+    log = CACHE / "logs" / "ceph-install.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # The same lock as other parts of the tests that install packages.
+    with Path("/tmp/apt.lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _missing_ceph():
+            return
+        _say("installing Ceph ...")
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        _logged(["apt-get", "update", "-qq"], log, quiet, "the package lists could not be fetched")
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *_CEPH_PACKAGES]
+        _logged(install, log, quiet, "Ceph could not be installed")
+    if _missing_ceph():
+        raise MissingError(
+            f"Ceph's packages were installed, but {', '.join(_missing_ceph())} are still missing; see {log}"
+        )
+
+
+def _missing_ceph() -> list[str]:
+    return [name for name in CEPH_PROGRAMS if shutil.which(name) is None]
+
+
+def moto() -> None:
+    """Make sure that moto's server can be imported.
+
+    Raises MissingError.
+    """
+    try:
+        import moto.server  # noqa: F401
+    except ImportError as error:
+        raise MissingError(f"{error}. Run with .cache/venv/bin/python, or install moto[server] by pip") from error
+
+
+def _logged(command: t.Sequence[str], log: Path, env: dict[str, str], trouble: str) -> None:
+    with log.open("ab") as output:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+            env={**os.environ, **env},
+        )
+    if done.returncode:
+        tail = log.read_text(encoding="utf-8", errors="replace")[-1500:]
+        raise MissingError(
+            f"{trouble}: `{' '.join(command[:3])} ...` ended with status {done.returncode}. The end of {log}:\n{tail}"
+        )

@@ -1,0 +1,141 @@
+"""Starts server processes that outlive the caller, and ends exactly those."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+from stores.model import StoreError
+
+_PR_SET_PDEATHSIG = 1
+# Children of this very process, so that they are reaped when they end.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def free_port(host: str) -> int:
+    """A TCP port that nobody listens on at this address just now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def spawn(
+    command: t.Sequence[str | Path], log: Path, *, env: dict[str, str] | None = None, bound_to_parent: bool = False
+) -> int:
+    """Start a process in a session of its own, its output into log, and return its pid.
+
+    bound_to_parent: the kernel ends it when the calling thread ends, however that happens.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    words = [str(word) for word in command]
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def die_with_parent() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+            preexec_fn=die_with_parent if bound_to_parent else None,  # noqa: PLW1509 - one thread only
+        )
+    _children[child.pid] = child
+    return child.pid
+
+
+def run(command: t.Sequence[str | Path], *, timeout: float = 60) -> str:
+    """Run a command to its end and return its output.
+
+    Raises StoreError with the command's own message.
+    """
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=timeout
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StoreError(f"`{' '.join(words[:3])} ...` did not end within {timeout:.0f} s") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout)[-2000:].strip()
+        raise StoreError(f"`{' '.join(words[:3])} ...` ended with status {done.returncode}: {said}")
+    return done.stdout
+
+
+def birth(pid: int) -> str | None:
+    """When a process was started, in the kernel's ticks, or None when there is none (a zombie is none)."""
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        return None
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def with_birth(pids: t.Iterable[int]) -> tuple[tuple[int, str], ...]:
+    """The pids with their start times, so that a pid used again later is never mistaken for ours."""
+    return tuple((pid, birth(pid) or "") for pid in pids)
+
+
+def end(processes: t.Iterable[tuple[int, str]], *, patience: float = 10) -> None:
+    """End processes, the last started first, by SIGTERM and after patience seconds by SIGKILL.
+
+    Other processes are left alone, also one that has got the pid of ours in the meantime.
+    """
+    for pid, started in reversed(list(processes)):
+        if not started or birth(pid) != started:
+            continue
+        _signal(pid, signal.SIGTERM)
+        if not _gone(pid, started, patience):
+            _signal(pid, signal.SIGKILL)
+            if not _gone(pid, started, 5):
+                raise StoreError(f"process {pid} does not end, not even by SIGKILL")
+        child = _children.pop(pid, None)
+        if child is not None:
+            child.wait()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _gone(pid: int, started: str, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while birth(pid) == started:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def wait_until(
+    ready: t.Callable[[], bool], pids: t.Sequence[int], log: Path, what: str, *, patience: float = 60
+) -> None:
+    """Wait until ready() is true.
+
+    Raises StoreError with the log's end when one of the processes ends, or after patience seconds.
+    """
+    deadline = time.monotonic() + patience
+    while not ready():
+        dead = [pid for pid in pids if birth(pid) is None]
+        late = time.monotonic() > deadline
+        if dead or late:
+            tail = log.read_text(encoding="utf-8", errors="replace")[-1500:] if log.exists() else ""
+            trouble = "ended at once" if dead else f"is not ready after {patience:.0f} s"
+            raise StoreError(f"{what} {trouble}. The end of {log}:\n{tail}")
+        time.sleep(0.1)
