@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Builds what the tests need, below .cache/ and nowhere else.
 
 Usage: setup.py [--list] [--python VERSION] [COMPONENT ...]

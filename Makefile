@@ -1,0 +1,66 @@
+# Each word is one line of tests/support/; all that it needs is built below .cache/ first, by itself.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+SUPPORT := tests/support
+STAGES := $(PYTHON) $(SUPPORT)/run_stages.py
+
+.PHONY: help setup demo test quick lint types unit sanity integration molecule stores parsers build docs \
+	store-minio store-rgw store-moto clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## build the environments that tests and demo need, below .cache/ (first time about a minute)
+	@$(PYTHON) $(SUPPORT)/setup.py
+
+demo: ## migrate a sample server to an embedded store and show what happened (no root, no container)
+	@$(SUPPORT)/demo/run.sh
+
+test: ## run every check and test there is; ends with `N passed, N failed`
+	@$(STAGES) all
+
+quick: ## lint, types and unit tests with one ansible-core, in under a minute
+	@$(STAGES) lint types unit-2.21
+
+lint: ## ansible-lint, yamllint, ruff, shellcheck, docs and changelog lint [ONLY=ruff]
+	@$(PYTHON) $(SUPPORT)/lint.py $(ONLY)
+
+types: ## mypy
+	@$(PYTHON) $(SUPPORT)/lint.py mypy
+
+unit: ## unit tests [ENV=core-2.21|core-2.19|...|node-3.9|node-3.14|all] [ARGS='-k text']
+	@$(PYTHON) $(SUPPORT)/unit.py $(or $(ENV),core-2.21) $(ARGS)
+
+sanity: ## ansible-test sanity [CORE=core-2.21|core-2.19|core-2.20|core-2.22] [ONLY='import pylint']
+	@$(PYTHON) $(SUPPORT)/ansible_test.py sanity $(or $(CORE),core-2.21) $(ONLY)
+
+integration: ## integration targets on this machine [TARGET=env_file] [END=newest|oldest]
+	@$(PYTHON) $(SUPPORT)/ansible_test.py integration $(or $(END),newest) $(TARGET)
+
+molecule: ## a molecule scenario on hosts with systemd; needs root or containers [SCENARIO=default]
+	@$(PYTHON) $(SUPPORT)/molecule.py $(or $(SCENARIO),default)
+
+stores: ## the engine against real S3 servers (MinIO, Ceph RGW, moto)
+	@$(PYTHON) $(SUPPORT)/unit.py stores $(ARGS)
+
+parsers: ## env_file against Ruby dotenv, Node dotenv, systemd and compose-go
+	@$(PYTHON) $(SUPPORT)/unit.py parsers $(ARGS)
+
+build: ## build the archive, compare it with what is meant to be in it, install it and use it
+	@$(PYTHON) $(SUPPORT)/check_build.py
+
+docs: ## check the documentation of modules and roles
+	@$(PYTHON) $(SUPPORT)/lint.py antsibull-docs
+
+store-minio: ## start a MinIO by hand (ctrl-c ends it)
+	@$(PYTHON) $(SUPPORT)/store.py minio
+
+store-rgw: ## start a Ceph RGW by hand (ctrl-c ends it)
+	@$(PYTHON) $(SUPPORT)/store.py rgw
+
+store-moto: ## start a moto by hand (ctrl-c ends it)
+	@$(PYTHON) $(SUPPORT)/store.py moto
+
+clean: ## remove everything that was built, downloads too
+	@rm -rf .cache tests/output fediverse-mastodon_s3-*.tar.gz
