@@ -1,0 +1,170 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which environment variables decide about storage, where each gets its value, and what is without effect.
+
+The process environment (command line, `EnvironmentFile=`, `Environment=`) wins over all dotenv files, since dotenv
+never overrides; of the dotenv files the first that has the variable wins.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+_TRACKED_PREFIXES = ("S3_", "AWS_", "SWIFT_", "AZURE_", "PAPERCLIP_", "CACHE_BUSTER_")
+_TRACKED = frozenset(
+    {
+        "ALTERNATE_DOMAINS",
+        "BIND",
+        "CDN_HOST",
+        "EXTRA_DATA_HOSTS",
+        "EXTRA_MEDIA_HOSTS",
+        "LOCAL_DOMAIN",
+        "LOCAL_HTTPS",
+        "PORT",
+        "RAILS_ENV",
+        "RAILS_SERVE_STATIC_FILES",
+        "SOCKET",
+        "WEB_DOMAIN",
+    }
+)
+_SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|ACCESS_KEY|TEMP_URL_KEY|CREDENTIAL", re.IGNORECASE)
+_NO_SECRETS = frozenset({"CACHE_BUSTER_SECRET_HEADER", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"})
+_URL_PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
+_ASSIGNMENT = re.compile(r"(?:^|(?<=[\s\"';&]))(?P<name>[A-Za-z_]\w*)=(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&\"']*)")
+
+MASK = "********"
+SOURCES = ("command", "environment_file", "drop_in", "unit", "dotenv")
+
+
+def is_tracked(name: str) -> bool:
+    """Tell whether a variable has to do with storage or with the addresses of an instance."""
+    return name in _TRACKED or name.startswith(_TRACKED_PREFIXES)
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a variable's value must not be shown."""
+    return bool(_SECRET.search(name)) and name not in _NO_SECRETS
+
+
+def masked_command(command: str) -> str:
+    """Return a command line with the values of secret variables in it masked."""
+
+    def mask(match: re.Match[str]) -> str:
+        return f"{match['name']}={MASK}" if is_secret(match["name"]) else match[0]
+
+    return _ASSIGNMENT.sub(mask, command)
+
+
+def command_assignments(command: str) -> dict[str, str]:
+    """Return the tracked variables that a command line sets itself (`env S3_ENABLED=true bundle exec ...`)."""
+    return {
+        match["name"]: match["value"].strip("\"'")
+        for match in _ASSIGNMENT.finditer(command)
+        if is_tracked(match["name"])
+    }
+
+
+@dataclass(frozen=True)
+class Value:
+    """What one place says about a variable.
+
+    Attributes:
+        value: Its value; None where it depends on other variables or on a command.
+        source: One of SOURCES.
+        path: The file that says so, or an empty string.
+        line: Number of the line there, or None.
+        hides_env_file: The place wins over the env file; False for the env file itself and for what loses against it.
+    """
+
+    value: str | None
+    source: str
+    path: str = ""
+    line: int | None = None
+    hides_env_file: bool = True
+
+    def place(self) -> str:
+        """Return the place in words."""
+        words = {"command": "ExecStart=", "environment_file": "EnvironmentFile=", "dotenv": "dotenv file"}
+        path = f" {self.path}" if self.path else ""
+        return words.get(self.source, "Environment= in") + path + (f" line {self.line}" if self.line else "")
+
+
+@dataclass(frozen=True)
+class Process:
+    """What the places that a process gets its variables from say, by name.
+
+    Attributes:
+        unit: Name of the unit that starts the process, or an empty string where there is none.
+        environment: The places that make its process environment, from the one that wins to the one that loses.
+        dotenv: The dotenv files it reads itself, likewise.
+    """
+
+    unit: str
+    environment: t.Sequence[t.Mapping[str, Value]] = ()
+    dotenv: t.Sequence[t.Mapping[str, Value]] = ()
+
+    def effective(self) -> dict[str, Value]:
+        """Return the value of each variable that counts, by name."""
+        return _first_of((*self.environment, *self.dotenv))
+
+    def inherited(self) -> dict[str, str]:
+        """Return the variables that it starts with, before it reads any dotenv file."""
+        return {name: value.value for name, value in _first_of(self.environment).items() if value.value is not None}
+
+
+def _first_of(places: t.Iterable[t.Mapping[str, Value]]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for place in places:
+        for name, value in place.items():
+            found.setdefault(name, value)
+    return found
+
+
+def report(name: str, value: Value) -> dict[str, t.Any]:
+    """Return a variable's value and where it comes from as a result for the user, without secrets."""
+    secret = is_secret(name)
+    shown = None if secret or value.value is None else _URL_PASSWORD.sub(f"{MASK}@", value.value)
+    return {
+        "value": shown,
+        "secret": secret,
+        "empty": value.value == "",
+        "dynamic": value.value is None,
+        "source": value.source,
+        "path": value.path or None,
+        "line": value.line,
+    }
+
+
+def shadowed(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
+    """Return the variables that writing the env file would not change, with what hides them and for which units."""
+    found: dict[tuple[str, Value], list[str]] = {}
+    for process in processes:
+        for name, value in process.effective().items():
+            if is_tracked(name) and value.hides_env_file:
+                found.setdefault((name, value), []).append(process.unit)
+    entries = []
+    for (name, value), units in sorted(found.items(), key=lambda item: (item[0][0], item[0][1].path)):
+        named = [unit for unit in units if unit]
+        where = value.place() + (f" of {', '.join(named)}" if named and value.source != "dotenv" else "")
+        entries.append({"name": name, **report(name, value), "units": named, "message": f"{name} ({where})"})
+    return entries
+
+
+def differences(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
+    """Return the tracked variables that not all processes have the same value of, with each unit's."""
+    views = [(process.unit, process.effective()) for process in processes]
+    names = sorted({name for _unit, view in views for name in view if is_tracked(name)} - {"PORT", "SOCKET", "BIND"})
+    found = []
+    for name in names:
+        values = [(unit, view.get(name)) for unit, view in views]
+        if len({None if value is None else (value.value,) for _unit, value in values}) > 1:
+            entries = [
+                {"unit": unit, "set": value is not None, **(report(name, value) if value else {})}
+                for unit, value in values
+            ]
+            found.append({"name": name, "units": entries})
+    return found

@@ -1,0 +1,471 @@
+#!/usr/bin/python
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module mastodon_instance_info."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mastodon_instance_info
+short_description: Find out where a host's Mastodon instance keeps its things
+description:
+  - >-
+    Finds the folder of a Mastodon instance, its version, its dotenv files, the folder of its media, its address and its
+    systemd units by what they run, whatever their names are.
+  - >-
+    Says for every variable that has to do with storage which value counts and where it comes from, and which variables
+    an edit of C(.env.production) could not change, because a unit's C(Environment=), C(EnvironmentFile=) or drop-in, or
+    another dotenv file wins over it.
+  - Values of secret variables are never returned.
+author:
+  - fediverse.mastodon_s3 contributors (@fediverse)
+extends_documentation_fragment:
+  - fediverse.mastodon_s3.attributes
+  - fediverse.mastodon_s3.attributes.actiongroup_all
+  - fediverse.mastodon_s3.attributes.info_module
+options:
+  root:
+    description:
+      - The folder of the instance, which holds C(.env.production) and C(lib/mastodon/version.rb).
+      - >-
+        By default it is found by the systemd units that run puma or Sidekiq, and otherwise looked for in well-known
+        places such as C(/home/mastodon/live). If there are several instances, the module fails and names them.
+    type: path
+  scope:
+    description:
+      - The service manager that runs the units; V(user) is that of the user who runs the task.
+      - Where systemd does not run, there are no units.
+    type: str
+    choices: [system, user]
+    default: system
+notes:
+  - Run it as root or as Mastodon's user. Others can't read the dotenv files.
+  - Variables that a wrapper script of a unit sets are not seen. Those on the command line of C(ExecStart=) are.
+  - >-
+    Commands and references to other variables in dotenv files are neither run nor expanded. Such variables are returned
+    with C(dynamic) and without a value.
+seealso:
+  - module: fediverse.mastodon_s3.env_file
+  - module: fediverse.mastodon_s3.env_file_info
+"""
+
+EXAMPLES = r"""
+- name: Find the instance
+  fediverse.mastodon_s3.mastodon_instance_info:
+  register: instance
+  become: true
+
+- name: Restart everything that uses the storage
+  ansible.builtin.systemd_service:
+    name: "{{ item }}"
+    state: restarted
+  loop: "{{ instance.units | selectattr('kind', 'in', ['web', 'sidekiq']) | map(attribute='name') }}"
+  become: true
+
+- name: Look at one of several instances
+  fediverse.mastodon_s3.mastodon_instance_info:
+    root: /srv/social/live
+  register: instance
+  become: true
+
+- name: Stop where an edit of the env file would have no effect
+  ansible.builtin.assert:
+    that: instance.shadowed | length == 0
+    fail_msg: "{{ instance.shadowed | map(attribute='message') | list }}"
+"""
+
+RETURN = r"""
+root:
+  description: The folder of the instance.
+  returned: success
+  type: str
+  sample: /home/mastodon/live
+version:
+  description: The version as C(lib/mastodon/version.rb) states it. All are null where it states none.
+  returned: success
+  type: dict
+  contains:
+    full:
+      description: The version as Mastodon writes it.
+      type: str
+      sample: 4.3.0-rc.1+glitch
+    string:
+      description: The three numbers.
+      type: str
+      sample: 4.3.0
+    major:
+      description: First number.
+      type: int
+      sample: 4
+    minor:
+      description: Second number.
+      type: int
+      sample: 3
+    patch:
+      description: Third number.
+      type: int
+      sample: 0
+    prerelease:
+      description: The part behind the hyphen, or an empty string.
+      type: str
+      sample: rc.1
+    metadata:
+      description: What a fork adds behind the plus sign, or an empty string.
+      type: str
+      sample: glitch
+managed_by:
+  description:
+    - V(nixos), V(yunohost) or V(docker), where these look after the instance and may write its settings anew.
+    - Null for an ordinary installation.
+  returned: success
+  type: str
+  sample: null
+rails_env:
+  description: The Rails environment, from C(RAILS_ENV) of the web unit.
+  returned: success
+  type: str
+  sample: production
+env_file:
+  description: The dotenv file to write to, whether it exists or not.
+  returned: success
+  type: str
+  sample: /home/mastodon/live/.env.production
+env_file_exists:
+  description: Whether RV(env_file) exists.
+  returned: success
+  type: bool
+  sample: true
+env_files:
+  description: All dotenv files that Mastodon would read, from the one that wins to the one that loses.
+  returned: success
+  type: list
+  elements: dict
+  contains: &file
+    path:
+      description: Path of the file or folder.
+      type: str
+      sample: /home/mastodon/live/.env.production
+    exists:
+      description: Whether it is there.
+      type: bool
+      sample: true
+    real_path:
+      description: The path with symbolic links resolved.
+      type: str
+      sample: /home/mastodon/live/.env.production
+    owner:
+      description: Name of the owner, or the number where it has no name. Null where the file is not there.
+      type: str
+      sample: mastodon
+    group:
+      description: Likewise the group.
+      type: str
+      sample: mastodon
+    mode:
+      description: Four octal digits. Null where the file is not there.
+      type: str
+      sample: '0640'
+media_root:
+  description: The folder of the media, from C(PAPERCLIP_ROOT_PATH).
+  returned: success
+  type: str
+  sample: /home/mastodon/live/public/system
+media_root_state:
+  description: Whether RV(media_root) is there, whose it is, and what it lies on.
+  returned: success
+  type: dict
+  contains:
+    <<: *file
+    empty:
+      description: Whether nothing is in it. Null where that can't be told.
+      type: bool
+      sample: false
+    file_system:
+      description: Type of the file system.
+      type: str
+      sample: ext4
+    mount_point:
+      description: Where that file system is mounted.
+      type: str
+      sample: /
+    mount_source:
+      description: Its device or server.
+      type: str
+      sample: /dev/sda1
+media_url_path:
+  description: Where the media are below the web domain, or their whole address, from C(PAPERCLIP_ROOT_URL).
+  returned: success
+  type: str
+  sample: /system
+domain:
+  description: C(LOCAL_DOMAIN), or null.
+  returned: success
+  type: str
+  sample: social.example
+web_domain:
+  description: C(WEB_DOMAIN), or RV(domain).
+  returned: success
+  type: str
+  sample: social.example
+web_url:
+  description: Address of the web process on its own host. With a socket, the host name in it has no meaning.
+  returned: success
+  type: str
+  sample: http://127.0.0.1:3000
+web_socket:
+  description: The UNIX socket on which the web process listens in place of a port, or null.
+  returned: success
+  type: str
+  sample: null
+units:
+  description:
+    - The systemd services that run from RV(root), whether they are running or not. Empty where systemd does not run.
+    - Sorted by RV(units[].kind), the active ones first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Full name of the unit.
+      type: str
+      sample: mastodon-sidekiq@pull.service
+    kind:
+      description: V(web), V(sidekiq), V(streaming), or V(other).
+      type: str
+      sample: sidekiq
+    active:
+      description: Whether it runs or is being started.
+      type: bool
+      sample: true
+    active_state:
+      description: systemd's own word.
+      type: str
+      sample: active
+    sub_state:
+      description: systemd's own word.
+      type: str
+      sample: running
+    enabled:
+      description: Whether it is started at boot.
+      type: bool
+      sample: true
+    unit_file_state:
+      description: systemd's own word.
+      type: str
+      sample: enabled
+    command:
+      description: Its command line, secrets masked.
+      type: str
+      sample: /home/mastodon/.rbenv/shims/bundle exec sidekiq -c 25
+    user:
+      description: C(User=), or null.
+      type: str
+      sample: mastodon
+    group:
+      description: C(Group=), or null.
+      type: str
+      sample: null
+    umask:
+      description: C(UMask=) in four octal digits.
+      type: str
+      sample: '0022'
+    working_directory:
+      description: C(WorkingDirectory=), or null.
+      type: str
+      sample: /home/mastodon/live
+    environment:
+      description: Names of the variables in C(Environment=).
+      type: list
+      elements: str
+      sample: [DB_POOL, MALLOC_ARENA_MAX, RAILS_ENV]
+    environment_files:
+      description: The files of C(EnvironmentFile=), in their order. The last one wins.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: A path, or a pattern of paths.
+          type: str
+          sample: /etc/default/mastodon
+        optional:
+          description: The unit starts without it too.
+          type: bool
+          sample: true
+        exists:
+          description: Whether it, or a file that fits the pattern, is there.
+          type: bool
+          sample: false
+        is_env_file:
+          description: It is RV(env_file), so that changes there need a restart. A reload is not enough.
+          type: bool
+          sample: false
+    main_pid:
+      description: Process id of its main process, or null.
+      type: int
+      sample: 812
+    pids:
+      description: Process ids of all its processes.
+      type: list
+      elements: int
+      sample: [812, 840]
+    fragment_path:
+      description: The unit file, or null.
+      type: str
+      sample: /etc/systemd/system/mastodon-sidekiq@.service
+    drop_ins:
+      description: Its drop-in files, in the order in which they apply.
+      type: list
+      elements: str
+      sample: []
+    timeout_stop:
+      description: Seconds that its stop may take. Null is no limit.
+      type: float
+      sample: 15.0
+    restarts:
+      description: How often systemd restarted it by itself.
+      type: int
+      sample: 0
+    needs_daemon_reload:
+      description: Its files changed since systemd read them.
+      type: bool
+      sample: false
+variables:
+  description:
+    - >-
+      The variables that have to do with storage and addresses (C(S3_*), C(AWS_*), C(SWIFT_*), C(AZURE_*),
+      C(PAPERCLIP_*), C(CACHE_BUSTER_*), C(CDN_HOST), C(LOCAL_DOMAIN) and the like) and are set, by name, as the first
+      web unit has them.
+    - Where another unit has something else, see RV(differences).
+  returned: success
+  type: dict
+  sample:
+    S3_BUCKET:
+      value: social-media
+      secret: false
+      empty: false
+      dynamic: false
+      source: dotenv
+      path: /home/mastodon/live/.env.production
+      line: 41
+      unit: mastodon-web.service
+    AWS_SECRET_ACCESS_KEY:
+      value: null
+      secret: true
+      empty: false
+      dynamic: false
+      source: environment_file
+      path: /etc/default/mastodon
+      line: 3
+      unit: mastodon-web.service
+shadowed:
+  description: The variables of RV(variables) for which writing RV(env_file) has no effect, each with what hides it.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The variable.
+      type: str
+      sample: S3_BUCKET
+    message:
+      description: The variable and the place that wins, in words.
+      type: str
+      sample: S3_BUCKET (EnvironmentFile= /etc/default/mastodon line 3 of mastodon-web.service)
+    units:
+      description: The units that it is hidden from. Empty where there are no units.
+      type: list
+      elements: str
+      sample: [mastodon-web.service]
+    value:
+      description: The value that wins. Null for secrets, and where RV(shadowed[].dynamic).
+      type: str
+      sample: social-media
+    secret:
+      description: The value is not shown because it is secret.
+      type: bool
+      sample: false
+    empty:
+      description: The value is empty, which is not the same as unset.
+      type: bool
+      sample: false
+    dynamic:
+      description: The value can't be told from the file alone.
+      type: bool
+      sample: false
+    source:
+      description:
+        - >-
+          V(command) on the command line of a unit, V(environment_file), V(drop_in) or V(unit) for C(Environment=)
+          there, V(dotenv) for a dotenv file.
+      type: str
+      sample: environment_file
+    path:
+      description: The file that says so, or null.
+      type: str
+      sample: /etc/default/mastodon
+    line:
+      description: Number of the line there, or null.
+      type: int
+      sample: 3
+differences:
+  description: The variables of which web and Sidekiq units do not all have the same value, with what each has.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The variable.
+      type: str
+      sample: S3_BUCKET
+    units:
+      description: For each unit its name, whether it has the variable (C(set)), and the same keys as RV(shadowed).
+      type: list
+      elements: dict
+      sample:
+        - unit: mastodon-web.service
+          set: true
+          value: social-media
+          secret: false
+          empty: false
+          dynamic: false
+          source: drop_in
+          path: /etc/systemd/system/mastodon-web.service.d/s3.conf
+          line: 2
+        - unit: mastodon-sidekiq.service
+          set: false
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.host import DiscoveryError, read_units
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.instance import discover
+
+# Only there where systemd is the init system, see the manual page sd_booted(3).
+_BOOTED = "/run/systemd/system"
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path"},
+            "scope": {"type": "str", "choices": ["system", "user"], "default": "system"},
+        },
+        supports_check_mode=True,
+    )
+    module.run_command_environ_update = {"LANGUAGE": "C", "LC_ALL": "C.UTF-8"}
+    systemctl = module.get_bin_path("systemctl") if os.path.isdir(_BOOTED) else None
+    try:
+        units = read_units(module.run_command, [systemctl, f"--{module.params['scope']}"]) if systemctl else []
+        result = discover(module.params["root"], units)
+    except DiscoveryError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
