@@ -12,7 +12,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## build the environments that tests and demo need, below .cache/ (first time about a minute)
-	@$(PYTHON) $(SUPPORT)/setup.py
+	@$(PYTHON) $(SUPPORT)/environments.py
 
 demo: ## migrate a sample server to an embedded store and show what happened (no root, no container)
 	@$(SUPPORT)/demo/run.sh
@@ -21,7 +21,7 @@ test: ## run every check and test there is; ends with `N passed, N failed`
 	@$(STAGES) all
 
 quick: ## lint, types and unit tests with one ansible-core, in under a minute
-	@$(STAGES) lint types unit-2.21
+	@$(STAGES) ansible-lint lint types unit-2.21
 
 lint: ## ansible-lint, yamllint, ruff, shellcheck, docs and changelog lint [ONLY=ruff]
 	@$(PYTHON) $(SUPPORT)/lint.py $(ONLY)
@@ -39,7 +39,7 @@ integration: ## integration targets on this machine [TARGET=env_file] [END=newes
 	@$(PYTHON) $(SUPPORT)/ansible_test.py integration $(or $(END),newest) $(TARGET)
 
 molecule: ## a molecule scenario on hosts with systemd; needs root or containers [SCENARIO=default]
-	@$(PYTHON) $(SUPPORT)/molecule.py $(or $(SCENARIO),default)
+	@$(PYTHON) $(SUPPORT)/molecule_scenario.py $(or $(SCENARIO),default)
 
 stores: ## the engine against real S3 servers (MinIO, Ceph RGW, moto)
 	@$(PYTHON) $(SUPPORT)/unit.py stores $(ARGS)
@@ -54,13 +54,13 @@ docs: ## check the documentation of modules and roles
 	@$(PYTHON) $(SUPPORT)/lint.py antsibull-docs
 
 store-minio: ## start a MinIO by hand (ctrl-c ends it)
-	@$(PYTHON) $(SUPPORT)/store.py minio
+	@$(SUPPORT)/store.sh minio
 
 store-rgw: ## start a Ceph RGW by hand (ctrl-c ends it)
-	@$(PYTHON) $(SUPPORT)/store.py rgw
+	@$(SUPPORT)/store.sh rgw
 
 store-moto: ## start a moto by hand (ctrl-c ends it)
-	@$(PYTHON) $(SUPPORT)/store.py moto
+	@$(SUPPORT)/store.sh moto
 
 clean: ## remove everything that was built, downloads too
 	@rm -rf .cache tests/output fediverse-mastodon_s3-*.tar.gz

@@ -4,9 +4,10 @@ Usage:
     ansible_test.py sanity CORE [SANITY TEST ...]
     ansible_test.py integration oldest|newest [TARGET ...]
 
-ansible-test wants a folder .../ansible_collections/NAMESPACE/NAME that is no link, real interpreters on PATH and a home of its
-own for its caches; all that is laid out below .cache/ansible-test. It ends well when it could not run a test ("Skipping ...")
-or a tool ("WARNING: ... not found"): here every such line is an error unless EXPECTED gives the reason.
+ansible-test wants a folder .../ansible_collections/NAMESPACE/NAME that is no link, real interpreters on PATH and a
+home of its own for its caches; all that is laid out below .cache/ansible-test. It ends well when it could not run a
+test ("Skipping ...") or a tool ("WARNING: ... not found"): here every such line is an error unless EXPECTED gives the
+reason.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import setup as environments
+import environments
 
 ROOT = environments.ROOT
 CACHE = environments.CACHE
-HOME = CACHE / "ansible-test" / "home"
 PYTHONS = CACHE / "pythons-on-path"
 
 GET_PIP = '''"""Stands in for the script of the same name, which comes from a host that closed networks don't reach."""
@@ -76,15 +76,19 @@ def copy_checkout(name: str, collections: str) -> Path:
     target = tree / "fediverse" / "mastodon_s3"
     target.mkdir(parents=True, exist_ok=True)
     listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     files = {path for path in listing.split("\0") if path and os.path.lexists(ROOT / path)}
     for folder, folders, names in os.walk(target):
         folders[:] = [entry for entry in folders if entry != ".git"]
         for entry in [*names, *(folder for folder in folders if Path(folder).is_symlink())]:
-            path = Path(folder, entry)
-            if str(path.relative_to(target)) not in files:
-                path.unlink()
+            old = Path(folder, entry)
+            if str(old.relative_to(target)) not in files:
+                old.unlink()
     for path in files:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (target / path).unlink(missing_ok=True)
@@ -100,23 +104,33 @@ def copy_checkout(name: str, collections: str) -> Path:
     return target
 
 
-def prepare_home() -> None:
+def home(core: str) -> Path:
+    """The home folder of ansible-test with this core. Each has its own, since two runs at once break each other's venvs."""
+    return CACHE / "ansible-test" / f"home-{core}"
+
+
+def prepare_home(core: str) -> None:
     """Makes the home folder in which ansible-test keeps its caches."""
-    cache = HOME / ".ansible" / "test" / "cache"
+    cache = home(core) / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    for constants in CACHE.glob("core-*/lib/python3*/site-packages/ansible_test/_internal/python_requirements.py"):
+    (home(core) / ".cache").mkdir(exist_ok=True)
+    (CACHE / "pip").mkdir(exist_ok=True)
+    for constants in CACHE.glob(f"{core}/lib/python3*/site-packages/ansible_test/_internal/python_requirements.py"):
         for version in re.findall(r"pip='([0-9.]+)'", constants.read_text(encoding="utf-8")):
             (cache / f"get_pip_{version.replace('.', '_')}.py").write_text(GET_PIP, encoding="utf-8")
-    # 2.22.0rc1 takes pylint's dependency dill from a source archive of a code host, for Python 3.15. For the Pythons that there
-    # are, the release that 2.21 names does as well, and comes from where everything else comes from.
-    for requirements in CACHE.glob("core-2.22/lib/python3*/site-packages/ansible_test/_data/requirements/sanity.pylint.txt"):
+    # 2.22.0rc1 takes pylint's dependency dill from a source archive of a code host, for Python 3.15. For the Pythons
+    # that there are, the release that 2.21 names does as well, and comes from where everything else comes from.
+    for requirements in CACHE.glob(
+        "core-2.22/lib/python3*/site-packages/ansible_test/_data/requirements/sanity.pylint.txt"
+    ):
         text = requirements.read_text(encoding="utf-8")
         requirements.write_text(re.sub(r"^dill @ .*$", "dill==0.4.1", text, flags=re.MULTILINE), encoding="utf-8")
     shellcheck = PYTHONS / "shellcheck"
     if not shellcheck.is_symlink():
         shellcheck.symlink_to(CACHE / "venv" / "bin" / "shellcheck")
-    for settings in (".config/pip", ".pip"):
-        source, link = Path.home() / settings, HOME / settings
+    links = {".cache/pip": CACHE / "pip", **{folder: Path.home() / folder for folder in (".config/pip", ".pip")}}
+    for folder, source in links.items():
+        link = home(core) / folder
         if source.is_dir() and not link.is_symlink():
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(source)
@@ -132,13 +146,19 @@ def run(core: str, target: Path, *words: str) -> tuple[int, str]:
     """Runs ansible-test in the copy, its output shown and returned."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON"))},
-        "HOME": str(HOME),
+        "HOME": str(home(core)),
         "PATH": os.pathsep.join([str(CACHE / core / "bin"), str(PYTHONS), os.environ["PATH"]]),
         "LC_ALL": "C.UTF-8",
     }
     command = [str(CACHE / core / "bin" / "ansible-test"), *words]
     with subprocess.Popen(
-        command, cwd=target, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=target,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout is not None
         lines = []
@@ -163,7 +183,7 @@ def sanity(core: str, tests: list[str]) -> int:
     """Runs the sanity tests (all, or the named) with this core on each managed node's Python that it supports."""
     for need in (core, "venv", "collections", *(f"python{version}" for version in SANITY_PYTHONS[core])):
         environments.ensure(need)
-    prepare_home()
+    prepare_home(core)
     target = copy_checkout(core, "collections")
     words = [word for test in tests for word in ("--test", test)]
     status, output = run(core, target, "sanity", "--color", "no", *words)
@@ -175,12 +195,17 @@ def integration(end_name: str, targets: list[str]) -> int:
     end = ENDS[end_name]
     for need in (end.core, end.collections, end.node, "venv"):
         environments.ensure(need)
-    prepare_home()
+    prepare_home(end.core)
     target = copy_checkout(f"{end.core}-{end.node}", end.collections)
-    known = sorted(path.name for path in (target / "tests" / "integration" / "targets").glob("*") if (path / "aliases").exists())
+    known = sorted(
+        path.name for path in (target / "tests" / "integration" / "targets").glob("*") if (path / "aliases").exists()
+    )
     unknown = [name for name in targets if name not in known]
     if unknown:
-        print(f"ansible_test.py: no target {', '.join(unknown)} (or it has no aliases file). There are: {', '.join(known)}", file=sys.stderr)
+        print(
+            f"ansible_test.py: no target {', '.join(unknown)} (or it lacks an aliases file); there are: {', '.join(known)}",
+            file=sys.stderr,
+        )
         return 2
     settings = {
         "mastodon_s3_test_checkout": str(ROOT),

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 
-import setup as environments
+import environments
 
 CACHE = environments.CACHE
 UNIT = "tests/unit/plugins"
@@ -28,23 +28,27 @@ def run(name: str, words: list[str]) -> int:
     environments.ensure("collections")
     if name in NODES:
         path = [CACHE / name / "payload", CACHE / "collections"]
-        wanted = [f"{UNIT}/{kind}" for kind in ("module_utils", "modules") if (environments.ROOT / UNIT / kind).is_dir()]
+        wanted = [
+            f"{UNIT}/{kind}" for kind in ("module_utils", "modules") if (environments.ROOT / UNIT / kind).is_dir()
+        ]
     else:
         path = [CACHE / "collections"]
         wanted = [own_tests.get(name, "tests/unit")]
     if any(not word.startswith("-") and os.path.exists(word.partition("::")[0]) for word in words):
         wanted = []
-    command = [CACHE / environment / "bin" / "python", "-m", "pytest", *wanted, *words]
+    command = [str(CACHE / environment / "bin" / "python"), "-m", "pytest", *wanted, *words]
     if not any(word.startswith("-n") for word in words) and name not in own_tests:
         command += ["-n", "2"]
-    print(f"unit.py: {name}: {' '.join(str(word) for word in command[2:])}", flush=True)
+    print(f"unit.py: {name}: {' '.join(command[2:])}", flush=True)
     settings = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(str(folder) for folder in path),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PATH": os.pathsep.join([str(CACHE / environment / "bin"), os.environ["PATH"]]),
     }
-    return subprocess.run(command, cwd=environments.ROOT, env=settings, stdin=subprocess.DEVNULL, check=False).returncode
+    return subprocess.run(
+        command, cwd=environments.ROOT, env=settings, stdin=subprocess.DEVNULL, check=False
+    ).returncode
 
 
 def main() -> int:

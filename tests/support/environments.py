@@ -1,10 +1,10 @@
 """Builds what the tests need, below .cache/ and nowhere else.
 
-Usage: setup.py [--list] [--python VERSION] [COMPONENT ...]
+Usage: environments.py [--list] [--python VERSION] [COMPONENT ...]
 
-Each component is built once and again only when its inputs change. Needs Python 3.9 or later with venv; the rest is fetched:
-Python packages at the versions pinned in requirements/, collections from the `ansible` package, missing Pythons by uv or,
-where that has no way out of the network, from Debian's packages.
+Each component is built once and again only when its inputs change. Needs Python 3.9 or later with venv; the rest is
+fetched: Python packages at the versions pinned in requirements/, collections from the `ansible` package, missing
+Pythons by uv or, where that has no way out of the network, from Debian's packages.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def python(version: str) -> Path:
             return found
     raise SetupError(
         f"Python {version} is neither on PATH nor below ~/.pyenv/versions, and could not be fetched (see "
-        f"{LOGS / f'setup-python{version}.log'}). Install it, for instance with `pyenv install {version}`, and try again."
+        f"{LOGS / f'setup-python{version}.log'}). Install it, for instance with `pyenv install {version}`."
     )
 
 
@@ -148,13 +148,13 @@ def build_uv(name: str) -> None:
         run(name, sys.executable, "-m", "venv", target)
     except SetupError as error:
         raise SetupError(
-            f"{sys.executable} can't make virtual environments. On Debian and Ubuntu: apt-get install python3-venv\n{error}"
+            f"{sys.executable} can't make virtual environments. On Debian: apt-get install python3-venv\n{error}"
         ) from error
     run(name, target / "bin" / "pip", "install", "--quiet", "-r", REQUIREMENTS / "uv.txt")
 
 
 def venv_builder(*versions: str) -> Callable[[str], None]:
-    """Makes a builder of a virtual environment from requirements/<name>.txt on the first of the Pythons that there is."""
+    """Makes a builder of a virtual environment: requirements/<name>.txt on the first of the Pythons that there is."""
 
     def build(name: str) -> None:
         target = CACHE / name
@@ -168,7 +168,7 @@ def venv_builder(*versions: str) -> Callable[[str], None]:
 
 
 def payload_builder(core: str, *versions: str) -> Callable[[str], None]:
-    """Makes a builder of a managed node's Python: the node's packages and, of ansible-core, only what a module's payload holds."""
+    """Makes a builder of a managed node's Python: its packages and, of ansible-core, what a module's payload holds."""
     make_venv = venv_builder(*versions)
 
     def build(name: str) -> None:
@@ -185,7 +185,7 @@ def payload_builder(core: str, *versions: str) -> Callable[[str], None]:
 
 
 def collections_builder(*wanted: str) -> Callable[[str], None]:
-    """Makes a builder of a collections path: this checkout, and the wanted collections out of the pinned `ansible` package."""
+    """Makes a builder of a collections path: this checkout, and collections out of the pinned `ansible` package."""
 
     def build(name: str) -> None:
         tree = CACHE / name / "ansible_collections"
@@ -225,7 +225,9 @@ COMPONENTS: dict[str, Component] = {
         "this checkout beside the newest amazon.aws",
         ("uv",),
         (_pins("collections"),),
-        collections_builder("amazon.aws", "ansible.posix", "community.docker", "community.general", "containers.podman"),
+        collections_builder(
+            "amazon.aws", "ansible.posix", "community.docker", "community.general", "containers.podman"
+        ),
     ),
     "collections-min": Component(
         "this checkout beside the oldest supported amazon.aws",
@@ -234,17 +236,26 @@ COMPONENTS: dict[str, Component] = {
         collections_builder("amazon.aws"),
     ),
     "venv": Component(
-        "lint, types, unit tests, demo, molecule", ("uv",), (_pins("venv"),), venv_builder("3.13", "3.12", "3.14", "3.11")
+        "lint, types, unit tests, demo, molecule",
+        ("uv",),
+        (_pins("venv"),),
+        venv_builder("3.13", "3.12", "3.14", "3.11"),
     ),
     "core-2.19": Component("ansible-core 2.19", ("uv",), (_pins("core-2.19"),), venv_builder("3.11")),
     "core-2.20": Component("ansible-core 2.20", ("uv",), (_pins("core-2.20"),), venv_builder("3.12", "3.13")),
     "core-2.21": Component("ansible-core 2.21", ("uv",), (_pins("core-2.21"),), venv_builder("3.13")),
     "core-2.22": Component("ansible-core 2.22", ("uv",), (_pins("core-2.22"),), venv_builder("3.14")),
     "node-3.9": Component(
-        "the oldest managed node", ("uv", "core-2.19"), (_pins("node-3.9"), _pins("core-2.19")), payload_builder("core-2.19", "3.9")
+        "the oldest managed node",
+        ("uv", "core-2.19"),
+        (_pins("node-3.9"), _pins("core-2.19")),
+        payload_builder("core-2.19", "3.9"),
     ),
     "node-3.14": Component(
-        "the newest managed node", ("uv", "core-2.22"), (_pins("node-3.14"), _pins("core-2.22")), payload_builder("core-2.22", "3.14")
+        "the newest managed node",
+        ("uv", "core-2.22"),
+        (_pins("node-3.14"), _pins("core-2.22")),
+        payload_builder("core-2.22", "3.14"),
     ),
     **{
         f"python{version}": Component(f"an interpreter for ansible-test: Python {version}", ("uv",), (), build_python)

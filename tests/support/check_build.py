@@ -1,0 +1,178 @@
+"""Builds the archive, compares it with what is meant to be in it, installs it and uses it.
+
+The archive is installed without a network into a collections path that holds nothing but amazon.aws. Then everything
+but meta/, plugins/, roles/ and playbooks/ is taken away, and it still has to work: that is what Ansible's inclusion
+rules ask.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import environments
+
+ROOT = environments.ROOT
+CACHE = environments.CACHE
+WORK = CACHE / "build"
+CORES = ("core-2.19", "core-2.21")
+MEANT = re.compile(
+    r"""
+    (MANIFEST|FILES)\.json | README\.md | LICENSE | CODE_OF_CONDUCT\.md | CHANGELOG\.md | requirements\.txt
+    | meta/(runtime\.yml|execution-environment\.yml|ee-requirements\.txt)
+    | changelogs/(config\.yaml|changelog\.yaml)
+    | docs/docsite/[a-z-]+\.yml | docs/docsite/rst/[a-z_]+\.rst
+    | plugins/(action|doc_fragments|filter|lookup|modules|module_utils|plugin_utils)/([a-z0-9_]+/)*[a-z0-9_]+\.py
+    | playbooks/[a-z_]+\.yml | playbooks/[a-z_]+\.meta\.yml
+    | roles/[a-z0-9_]+/(README\.md | (defaults|handlers|meta|tasks|vars)/([a-z0-9_]+/)*[a-z0-9_]+\.yml
+      | (files|templates)/[A-Za-z0-9_.-]+)
+    | tests/config\.yml
+    """,
+    re.VERBOSE,
+)
+KEPT = ("meta", "plugins", "roles", "playbooks")
+EXPECTED = (
+    "plugins/modules/env_file.py",
+    "playbooks/migrate.yml",
+    "roles/mastodon_s3/tasks/main.yml",
+    "meta/runtime.yml",
+)
+
+
+class CheckError(Exception):
+    """The archive is not as it should be; the text says how."""
+
+
+def run(core: str, *words: str, path: Path) -> str:
+    """Runs a command of this ansible-core away from the checkout, with this collections path alone.
+
+    Raises:
+        CheckError: It failed.
+    """
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON"))},
+        "ANSIBLE_COLLECTIONS_PATH": str(path),
+        "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false",
+        "ANSIBLE_HOME": str(WORK / "home"),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "LC_ALL": "C.UTF-8",
+    }
+    program = str(CACHE / core / "bin" / words[0])
+    done = subprocess.run(
+        [program, *words[1:]],
+        cwd=WORK,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    print(f"check_build.py: {core}: {' '.join(words)}: status {done.returncode}", flush=True)
+    if done.returncode:
+        raise CheckError(f"`{' '.join(words)}` failed:\n{done.stdout}")
+    return done.stdout
+
+
+def build() -> Path:
+    """Builds the archive and returns its path."""
+    run("core-2.21", "ansible-galaxy", "collection", "build", str(ROOT), "--output-path", str(WORK), path=WORK)
+    return next(WORK.glob("fediverse-mastodon_s3-*.tar.gz"))
+
+
+def compare(archive: Path) -> None:
+    """Compares the archive with what is meant to be in it.
+
+    Raises:
+        CheckError: There is more, or less.
+    """
+    with tarfile.open(archive) as content:
+        members = content.getmembers()
+    names = {member.name for member in members if not member.isdir()}
+    strange = sorted(name for name in names if not MEANT.fullmatch(name))
+    strange += sorted(f"{member.name} (a link)" for member in members if member.issym() or member.islnk())
+    missing = [name for name in EXPECTED if name not in names]
+    if strange or missing:
+        raise CheckError(
+            f"in the archive, but not meant to be: {strange}\nmissing: {missing}\n"
+            "Add what users don't need to build_ignore in galaxy.yml, and what they do to MEANT in check_build.py."
+        )
+    print(f"check_build.py: {len(names)} files, all of them meant, {archive.stat().st_size // 1024} KiB")
+
+
+def use(core: str, path: Path) -> None:
+    """Uses what was installed as a user does."""
+    modules = sorted(file.stem for file in (ROOT / "plugins" / "modules").glob("*.py"))
+    documentation = run(
+        core, "ansible-doc", "--type", "module", *(f"fediverse.mastodon_s3.{name}" for name in modules), path=path
+    )
+    for name in modules:
+        if f"fediverse.mastodon_s3.{name}" not in documentation:
+            raise CheckError(f"ansible-doc has no fediverse.mastodon_s3.{name}")
+    run(core, "ansible-doc", "--type", "role", "fediverse.mastodon_s3.mastodon_s3", path=path)
+    for playbook in sorted(file.stem for file in (ROOT / "playbooks").glob("*.yml")):
+        if playbook.endswith(".meta"):
+            continue
+        tasks = run(
+            core, "ansible-playbook", "-i", "server,", f"fediverse.mastodon_s3.{playbook}", "--list-tasks", path=path
+        )
+        if "mastodon_s3" not in tasks:
+            raise CheckError(f"{playbook} lists no task of the role:\n{tasks}")
+
+
+def main() -> int:
+    """Does all of it, with the oldest ansible-core and the newest released."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    try:
+        for need in (*CORES, "collections", "collections-min"):
+            environments.ensure(need)
+        archive = build()
+        compare(archive)
+        for core, collections in zip(CORES, ("collections-min", "collections")):
+            path = WORK / core
+            amazon = path / "ansible_collections" / "amazon"
+            amazon.mkdir(parents=True)
+            (amazon / "aws").symlink_to(CACHE / collections / "ansible_collections" / "amazon" / "aws")
+            run(core, "ansible-galaxy", "collection", "install", "--offline", str(archive), "-p", str(path), path=path)
+            use(core, path)
+            installed = path / "ansible_collections" / "fediverse" / "mastodon_s3"
+            for entry in installed.iterdir():
+                if entry.name not in KEPT:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            use(core, path)
+        from_a_checkout()
+    except (CheckError, environments.SetupError) as error:
+        print(f"check_build.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def from_a_checkout() -> None:
+    """A clone under any name works too, by the link in playbooks/collections."""
+    clone = WORK / "some-clone"
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        source = ROOT / name
+        if name and os.path.lexists(source):
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, clone / name, follow_symlinks=False)
+    only_amazon = WORK / "only-amazon"
+    (only_amazon / "ansible_collections" / "amazon").mkdir(parents=True)
+    (only_amazon / "ansible_collections" / "amazon" / "aws").symlink_to(
+        CACHE / "collections" / "ansible_collections" / "amazon" / "aws"
+    )
+    for core in CORES:
+        playbook = str(clone / "playbooks" / "migrate.yml")
+        tasks = run(core, "ansible-playbook", "-i", "server,", playbook, "--list-tasks", path=only_amazon)
+        if "mastodon_s3" not in tasks:
+            raise CheckError(f"from a checkout, migrate.yml lists no task of the role:\n{tasks}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Looks for what must not be in the collection.
+
+Paths of one machine, hosts of package registries, files that grow too long, modules outside of the action group.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LONGEST = 400
+LONG_BY_NATURE = ("LICENSE", "CHANGELOG.md", "changelogs/changelog.yaml", "tests/support/requirements/")
+REGISTRIES = (
+    r"pypi\.org|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io|maven\.org|deb\.debian\.org|rubygems\.org"
+    r"|docker\.io|ghcr\.io|quay\.io|registry\.access\.redhat"
+)
+TOOL_VENDORS = r"anthropic|claude|openai|chatgpt|copilot|co-authored-by|generated (with|by) (an? )?(ai|llm)"
+FORBIDDEN = {
+    "a path of one machine": re.compile(r"(?<![\w.])/work/|/root/\.pyenv|/home/[a-z]+/\.pyenv"),
+    "the host of a package registry": re.compile(REGISTRIES),
+    "a word that speaks of how this was written": re.compile(TOOL_VENDORS, re.IGNORECASE),
+    "a conflict marker": re.compile(r"^(<<<<<<<|>>>>>>>) "),
+}
+
+
+def complaints(path: str) -> list[str]:
+    """What is wrong with one file."""
+    try:
+        lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        return []
+    found = [
+        f"{path}:{number}: {what}: {line.strip()[:120]}"
+        for number, line in enumerate(lines, 1)
+        for what, pattern in FORBIDDEN.items()
+        if pattern.search(line)
+    ]
+    if len(lines) > LONGEST and not path.startswith(LONG_BY_NATURE):
+        found.append(f"{path}: {len(lines)} lines, more than {LONGEST}: split it")
+    return found
+
+
+def ungrouped_modules() -> list[str]:
+    """Modules that `module_defaults: group/fediverse.mastodon_s3.all` would not reach, and the other way round."""
+    text = (ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8")
+    grouped = set(re.findall(r"^    - (\w+)$", text, re.MULTILINE))
+    modules = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if path.stem != "__init__"}
+    return [
+        f"meta/runtime.yml: {name}: in the action group or in plugins/modules, not both" for name in grouped ^ modules
+    ]
+
+
+def main() -> int:
+    """Looks through all files that git knows or would add."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    own = Path(__file__).resolve().relative_to(ROOT)
+    paths = [path for path in listing.split("\0") if path and path != str(own) and (ROOT / path).is_file()]
+    found = [complaint for path in paths for complaint in complaints(path)] + ungrouped_modules()
+    print("\n".join(found), end="\n" if found else "")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Runs the static checks: all, or the named ones, and says at the end which of them complained.
+
+Usage: lint.py [CHECK ... | --quick]   (--quick: all but ansible-lint, which takes as long as the rest)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import environments
+import gate
+
+ROOT = environments.ROOT
+CACHE = environments.CACHE
+BIN = CACHE / "venv" / "bin"
+INSIDE = CACHE / "collections" / "ansible_collections" / "fediverse" / "mastodon_s3"
+
+
+def _files(*patterns: str) -> list[str]:
+    """The files of the checkout that match, tracked or about to be."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [path for path in listing.split("\0") if path and (ROOT / path).is_file()]
+
+
+def _run(*words: str, folder: Path = ROOT, **settings: str) -> int:
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "ANSIBLE_COLLECTIONS_PATH": str(CACHE / "collections"),
+        "ANSIBLE_HOME": str(CACHE / "ansible-home"),
+        "PWD": str(folder),
+        **settings,
+    }
+    return subprocess.run(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def _ansible_lint() -> int:
+    return _run("ansible-lint", "--nocolor", "-q", folder=INSIDE)
+
+
+def _ruff() -> int:
+    return _run("ruff", "check", "--quiet", ".") | _run("ruff", "format", "--quiet", "--diff", ".")
+
+
+def _mypy() -> int:
+    package = "ansible_collections.fediverse.mastodon_s3.plugins"
+    settings = ("--config-file", str(ROOT / "pyproject.toml"))
+    return _run("mypy", *settings, "-p", package, MYPYPATH=str(CACHE / "collections")) | _run(
+        "mypy", *settings, *_files("tests/support/*.py"), MYPYPATH=str(ROOT / "tests" / "support")
+    )
+
+
+def _antsibull_docs() -> int:
+    words = ("--plugin-docs", "--skip-rstcheck", "--validate-collection-refs=all", "--disallow-unknown-collection-refs")
+    return _run("antsibull-docs", "lint-collection-docs", *words, ".", folder=INSIDE)
+
+
+CHECKS: dict[str, Callable[[], int]] = {
+    "gate": gate.main,
+    "yamllint": lambda: _run("yamllint", "--strict", *_files("*.yml", "*.yaml", ".yamllint", ".ansible-lint")),
+    "ruff": _ruff,
+    "shellcheck": lambda: _run("shellcheck", *_files("*.sh", ".ci/run")),
+    "antsibull-changelog": lambda: _run("antsibull-changelog", "lint", folder=INSIDE),
+    "antsibull-docs": _antsibull_docs,
+    "ansible-lint": _ansible_lint,
+    "mypy": _mypy,
+}
+DEFAULT = [name for name in CHECKS if name != "mypy"]
+
+
+def main() -> int:
+    """Runs the checks that were asked for."""
+    wanted = sys.argv[1:] or DEFAULT
+    if wanted == ["--quick"]:
+        wanted = [name for name in DEFAULT if name != "ansible-lint"]
+    unknown = [name for name in wanted if name not in CHECKS]
+    if unknown:
+        print(f"lint.py: there is no check {', '.join(unknown)}; there are: {', '.join(CHECKS)}", file=sys.stderr)
+        return 2
+    try:
+        environments.ensure("venv")
+        environments.ensure("collections")
+    except environments.SetupError as error:
+        print(f"lint.py: {error}", file=sys.stderr)
+        return 1
+    failed = []
+    for name in wanted:
+        print(f"lint.py: {name} ...", flush=True)
+        started = time.monotonic()
+        if CHECKS[name]():
+            failed.append(name)
+            print(f"lint.py: {name} complained", flush=True)
+        else:
+            print(f"lint.py: {name} is content ({time.monotonic() - started:.0f} s)", flush=True)
+    if failed:
+        print(f"lint.py: failed: {', '.join(failed)}. One alone: make lint ONLY={failed[0]}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
