@@ -61,7 +61,7 @@ EXAMPLES = r"""
   ansible.builtin.systemd_service:
     name: "{{ item }}"
     state: restarted
-  loop: "{{ instance.units | selectattr('kind', 'in', ['web', 'sidekiq']) | map(attribute='name') }}"
+  loop: "{{ instance.web_units + instance.sidekiq_units }}"
   become: true
 
 - name: Look at one of several instances
@@ -219,6 +219,20 @@ web_socket:
   returned: success
   type: str
   sample: null
+web_units:
+  description:
+    - Names of the units of the web process that are in use, which are the running ones or, where none runs, the
+      enabled ones.
+  returned: success
+  type: list
+  elements: str
+  sample: [mastodon-web.service]
+sidekiq_units:
+  description: Names of the units of Sidekiq that are in use, in the same sense.
+  returned: success
+  type: list
+  elements: str
+  sample: [mastodon-sidekiq@default.service, mastodon-sidekiq@pull.service]
 units:
   description:
     - The systemd services that run from RV(root), whether they are running or not. Empty where systemd does not run.
@@ -360,7 +374,11 @@ variables:
       line: 3
       unit: mastodon-web.service
 shadowed:
-  description: The variables of RV(variables) for which writing RV(env_file) has no effect, each with what hides it.
+  description:
+    - >-
+      The variables for which writing RV(env_file) has no effect on a unit of RV(web_units) or RV(sidekiq_units), each with
+      what hides it.
+    - C(RAILS_ENV), C(PORT), C(BIND) and C(SOCKET), which units set for themselves, are not among them.
   returned: success
   type: list
   elements: dict
@@ -410,7 +428,8 @@ shadowed:
       type: int
       sample: 3
 differences:
-  description: The variables of which web and Sidekiq units do not all have the same value, with what each has.
+  description:
+    - Those variables that RV(web_units) and RV(sidekiq_units) do not all have the same value of, with what each has.
   returned: success
   type: list
   elements: dict

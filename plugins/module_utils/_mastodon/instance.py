@@ -30,14 +30,16 @@ def discover(root: str | None, all_units: t.Sequence[units.Unit]) -> dict[str, t
     """
     root = choose_root(root, all_units)
     own_units = units_of(root, all_units)
-    servers = [unit for unit in own_units if unit.kind in ("web", "sidekiq")]
-    web = next((unit for unit in servers if unit.kind == "web"), None)
+    web_units, sidekiq_units = units.in_use(own_units, "web"), units.in_use(own_units, "sidekiq")
+    web = web_units[0] if web_units else None
 
     rails_env = web.environment.get("RAILS_ENV", "production") if web else "production"
     names = layout.env_file_names(rails_env)
     env_file = os.path.join(root, f".env.{rails_env}")
     dotenv = host.dotenv_layers(root, names, env_file)
-    processes = [variables.Process(unit.name, host.unit_layers(unit, env_file), dotenv) for unit in servers]
+    processes = [
+        variables.Process(unit.name, host.unit_layers(unit, env_file), dotenv) for unit in web_units + sidekiq_units
+    ]
     # Without units the dotenv files are all there is; in a container they become its environment.
     process = processes[0] if processes else variables.Process("", dotenv, ())
     effective = process.effective()
@@ -69,6 +71,8 @@ def discover(root: str | None, all_units: t.Sequence[units.Unit]) -> dict[str, t
         "web_domain": _value(effective, "WEB_DOMAIN") or domain,
         "web_url": web_url,
         "web_socket": web_socket,
+        "web_units": [unit.name for unit in web_units],
+        "sidekiq_units": [unit.name for unit in sidekiq_units],
         "units": [_unit_result(unit, env_file) for unit in own_units],
         "variables": {
             name: {**variables.report(name, value), "unit": process.unit or None}

@@ -17,7 +17,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon im
 KINDS = ("web", "sidekiq", "streaming", "other")
 
 _CHANGED_FOLDER = re.compile(r"(?:^|[\s;&\"'])cd\s+[\"']?(/[^\s;&\"']+)")
-_BINARY_BELOW_ROOT = re.compile(r"(/[^\s;&\"']*?)/(?:bin/(?:bundle|rails|puma|sidekiq)|streaming)(?=[/\s;&\"']|$)")
 _STREAMING = re.compile(r"(?:^|[\s/])(?:(?:mastodon-|start:)?streaming)(?:/index\.js)?(?=[\s;\"']|$)")
 _WORDS = re.compile(r"[^\s;&|\"'()]+")
 _ENABLED = ("enabled", "enabled-runtime", "linked", "linked-runtime", "alias")
@@ -130,6 +129,12 @@ def from_properties(properties: t.Mapping[str, t.Sequence[str]]) -> Unit:
     )
 
 
+def in_use(units: t.Sequence[Unit], kind: str) -> list[Unit]:
+    """Return the units of a kind that run or, where none does, that are enabled; left-overs are neither."""
+    some = [unit for unit in units if unit.kind == kind]
+    return [unit for unit in some if unit.active] or [unit for unit in some if unit.enabled]
+
+
 def kind_of(command: str) -> str:
     """Return what a command line runs: web (puma), sidekiq, streaming, or other."""
     words = [word.rsplit("/", 1)[-1] for word in _WORDS.findall(command)]
@@ -143,14 +148,13 @@ def kind_of(command: str) -> str:
 
 
 def root_of(command: str, working_directory: str) -> str:
-    """Return the folder that a unit runs from (its last `cd`, its folder, or its program's), or an empty string."""
+    """Return the folder that a unit runs from (its last `cd`, or its own folder), or an empty string."""
     changed = _CHANGED_FOLDER.findall(command)
     if changed:
         return os.path.normpath(str(changed[-1]))
     if working_directory.startswith("/") and working_directory != "/":
         return os.path.normpath(working_directory)
-    program = _BINARY_BELOW_ROOT.search(command)
-    return os.path.normpath(program[1]) if program and program[1] else ""
+    return ""
 
 
 def option_of(command: str, *names: str) -> str | None:

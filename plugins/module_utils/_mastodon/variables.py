@@ -31,7 +31,9 @@ _TRACKED = frozenset(
         "WEB_DOMAIN",
     }
 )
-_SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|ACCESS_KEY|TEMP_URL_KEY|CREDENTIAL", re.IGNORECASE)
+# What a process is told about itself: the shipped units set these, so they hide nothing and may differ.
+_PROCESS_SETTINGS = frozenset({"BIND", "PORT", "RAILS_ENV", "SOCKET"})
+_SECRET = re.compile(r"SECRET|PASS|TOKEN|CREDENTIAL|ACCESS_KEY|_KEY$", re.IGNORECASE)
 _NO_SECRETS = frozenset({"CACHE_BUSTER_SECRET_HEADER", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"})
 _URL_PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 _ASSIGNMENT = re.compile(r"(?:^|(?<=[\s\"';&]))(?P<name>[A-Za-z_]\w*)=(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&\"']*)")
@@ -56,7 +58,7 @@ def masked_command(command: str) -> str:
     def mask(match: re.Match[str]) -> str:
         return f"{match['name']}={MASK}" if is_secret(match["name"]) else match[0]
 
-    return _ASSIGNMENT.sub(mask, command)
+    return _URL_PASSWORD.sub(f"{MASK}@", _ASSIGNMENT.sub(mask, command))
 
 
 def command_assignments(command: str) -> dict[str, str]:
@@ -144,7 +146,7 @@ def shadowed(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
     found: dict[tuple[str, Value], list[str]] = {}
     for process in processes:
         for name, value in process.effective().items():
-            if is_tracked(name) and value.hides_env_file:
+            if is_tracked(name) and name not in _PROCESS_SETTINGS and value.hides_env_file:
                 found.setdefault((name, value), []).append(process.unit)
     entries = []
     for (name, value), units in sorted(found.items(), key=lambda item: (item[0][0], item[0][1].path)):
@@ -157,7 +159,7 @@ def shadowed(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
 def differences(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
     """Return the tracked variables that not all processes have the same value of, with each unit's."""
     views = [(process.unit, process.effective()) for process in processes]
-    names = sorted({name for _unit, view in views for name in view if is_tracked(name)} - {"PORT", "SOCKET", "BIND"})
+    names = sorted({name for _unit, view in views for name in view if is_tracked(name)} - _PROCESS_SETTINGS)
     found = []
     for name in names:
         values = [(unit, view.get(name)) for unit, view in views]

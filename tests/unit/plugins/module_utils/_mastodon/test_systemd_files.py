@@ -1,0 +1,55 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon import systemd_files as under_test
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A=1\n", {"A": ("1", 1)}),
+        ("A=1", {"A": ("1", 1)}),
+        ("A=\n", {"A": ("", 1)}),
+        ("A=", {"A": ("", 1)}),
+        ("A=1\nA=2\n", {"A": ("2", 2)}),
+        ("# A=1\n;B=2\nC=3 # x\n", {"C": ("3 # x", 3)}),
+        ("# goes on \\\nA=1\nB=2\n", {"B": ("2", 3)}),
+        ("  A = x y \n", {"A": ("x y", 1)}),
+        ("export A=1\nB=2\n", {"B": ("2", 2)}),
+        ("A: 1\n1A=2\n", {}),
+        ("A='x $y \"z\" \\n'\n", {"A": ('x $y "z" \\n', 1)}),
+        ('A="x \\" \\$ \\` \\\\ \\n"\n', {"A": ('x " $ ` \\ \\n', 1)}),
+        ("A=x\\ y\\\\z\n", {"A": ("x y\\z", 1)}),
+        ("A=x\\\n  y\nB=1\n", {"A": ("x  y", 1), "B": ("1", 3)}),
+        ("A='x\ny'\nB=1\n", {"A": ("x\ny", 1), "B": ("1", 3)}),
+        ("A='x'\"y\" z\n", {"A": ("xyz", 1)}),
+        ("A=x\r\nB=2\r\n", {"A": ("x", 1), "B": ("2", 2)}),
+        ("A='unfinished\nB=2\n", {"A": ("unfinished\nB=2\n", 1)}),
+        ("no assignment\nB=2\n", {"B": ("2", 2)}),
+    ],
+)
+def test_environment_files(text, expected):
+    found = under_test.parse_environment_file(text)
+    assert {name: (setting.value, setting.line) for name, setting in found.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[Service]\nEnvironment="A=1" B=2\nEnvironment=C=3\n', {"A": 2, "B": 2, "C": 3}),
+        ("[Service]\nEnvironment=A=1\nEnvironment=A=2\n", {"A": 3}),
+        ("[Service]\nEnvironment=A=1\nEnvironment=\nEnvironment=B=2\n", {"": 3, "B": 4}),
+        ("[Unit]\nEnvironment=A=1\n[Service]\nUser=x\n[Install]\nEnvironment=B=1\n", {}),
+        ("[Service]\n# Environment=A=1\n; Environment=B=1\n Environment = C=1\n", {"C": 4}),
+        ("[Service]\nEnvironment=A=1 \\\n  B=2 \\\n# said in between\n  'C=3 4'\nUser=x\n", {"A": 2, "B": 2, "C": 2}),
+        ("[Service]\nEnvironment=A=1 \\", {"A": 2}),
+        ("[Service]\nEnvironmentFile=/x=y\nEnvironment=novalue\n", {}),
+    ],
+)
+def test_lines_of_unit_files(text, expected):
+    assert under_test.environment_lines(text) == expected
