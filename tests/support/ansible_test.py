@@ -105,7 +105,7 @@ def copy_checkout(name: str, collections: str) -> Path:
 
 
 def home(core: str) -> Path:
-    """The home folder of ansible-test with this core. Each has its own, since two runs at once break each other's venvs."""
+    """The home folder of ansible-test with this core; one each, as two runs at once would share their environments."""
     return CACHE / "ansible-test" / f"home-{core}"
 
 
@@ -203,7 +203,7 @@ def integration(end_name: str, targets: list[str]) -> int:
     unknown = [name for name in targets if name not in known]
     if unknown:
         print(
-            f"ansible_test.py: no target {', '.join(unknown)} (or it lacks an aliases file); there are: {', '.join(known)}",
+            f"ansible_test.py: no target {', '.join(unknown)} with an aliases file; there are: {', '.join(known)}",
             file=sys.stderr,
         )
         return 2

@@ -2,7 +2,7 @@
 # Unpacks a Python from Debian's packages into .cache/debian/pythonX.Y, with the C library it was built for, without
 # installing anything. For machines that have neither that Python nor a way to the places where uv finds one.
 # Needs Debian's or Ubuntu's apt and a Debian mirror, no root.
-# Usage: debian_python.sh X.Y
+# Usage: [DEBIAN_MIRROR=address] debian_python.sh X.Y
 set -euo pipefail
 
 version=${1:?usage: debian_python.sh X.Y}
@@ -22,8 +22,8 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cache=$root/.cache
 apt=$cache/apt/$suite
 target=$cache/debian/python$version
-mirror=${DEBIAN_MIRROR:-$(apt-cache policy 2>/dev/null | sed -n 's/^ *[0-9]* \(https\?:[^ ]*\/debian\)\/\? .*/\1/p' | head -n 1)}
-mirror=${mirror:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | sort -u | head -n 1)}
+[ -n "$mirror" ] || { echo "apt knows no Debian mirror: set DEBIAN_MIRROR to the address of one" >&2; exit 1; }
 
 mkdir -p "$apt"/{etc/apt.conf.d,etc/preferences.d,state/lists/partial,cache/archives/partial}
 : > "$apt/status"

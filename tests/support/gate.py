@@ -48,9 +48,7 @@ def ungrouped_modules() -> list[str]:
     text = (ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8")
     grouped = set(re.findall(r"^    - (\w+)$", text, re.MULTILINE))
     modules = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if path.stem != "__init__"}
-    return [
-        f"meta/runtime.yml: {name}: in the action group or in plugins/modules, not both" for name in grouped ^ modules
-    ]
+    return [f"meta/runtime.yml: {name}: not both in its group and in plugins/modules" for name in grouped ^ modules]
 
 
 def main() -> int:
