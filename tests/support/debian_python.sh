@@ -22,6 +22,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cache=$root/.cache
 apt=$cache/apt/$suite
 target=$cache/debian/python$version
+# shellcheck disable=SC2016  # apt-get fills this in
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | sort -u | head -n 1)}
 [ -n "$mirror" ] || { echo "apt knows no Debian mirror: set DEBIAN_MIRROR to the address of one" >&2; exit 1; }
 
