@@ -376,8 +376,8 @@ variables:
 shadowed:
   description:
     - >-
-      The variables for which writing RV(env_file) has no effect on a unit of RV(web_units) or RV(sidekiq_units), each with
-      what hides it.
+      The variables for which writing RV(env_file) has no effect on a unit of RV(web_units) or RV(sidekiq_units), each
+      with what hides it.
     - C(RAILS_ENV), C(PORT), C(BIND) and C(SOCKET), which units set for themselves, are not among them.
   returned: success
   type: list
