@@ -1,0 +1,384 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ties the rooms together: source -> tree -> plan -> journal -> transfer -> journal -> report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Callable, Optional
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import Breaker
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Action,
+    ActionKind,
+    Authority,
+    DeleteMode,
+    Entries,
+    Entry,
+    Exposure,
+    ExposureMode,
+    Item,
+    Listed,
+    Note,
+    Outcome,
+    Problem,
+    Row,
+    RowState,
+    SyncError,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import (
+    BucketPlanner,
+    Doomed,
+    Step,
+    TreePlanner,
+    Unchanged,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report, Tally
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import Performer
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source, SourceMissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import journal_path
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import DELETE_BATCH, Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import (
+    PlanTransfer,
+    ThreadTransfer,
+    Transfer,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import Tree
+
+Progress = Callable[[Tally], None]
+PROGRESS_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one run is to do. `prefix` is empty or ends with a slash; `endpoint` identifies the store."""
+
+    src: str
+    endpoint: str
+    bucket: str
+    prefix: str
+    rules: Rules
+    state_dir: str
+    delete: DeleteMode = DeleteMode.NEVER
+    max_delete: Optional[int] = None
+    authority: Authority = Authority.TREE
+    reopen: bool = False
+    concurrency: int = 8
+    check_mode: bool = False
+    lock_seconds: Optional[float] = None
+
+    @property
+    def journal_path(self) -> str:
+        """Where the journal of this pair of tree and bucket lies."""
+        return journal_path(
+            self.state_dir, endpoint=self.endpoint, bucket=self.bucket, prefix=self.prefix, src=self.src
+        )
+
+
+def sync(
+    settings: Settings,
+    store: Optional[Store],
+    *,
+    transfer: Optional[Transfer] = None,
+    progress: Optional[Progress] = None,
+) -> Report:
+    """Do one run and report on it. A report with an `error` is one of a run that failed, with true counts.
+
+    `store` may be None in check mode only, where the bucket can't be asked (yet). `transfer` replaces the way actions
+    are done; `progress` is called with the running counts about once a second.
+
+    Raises:
+        SyncError: the run can't begin: the source, the journal or the order of things is not right. Nothing was done.
+    """
+    _refuse_unknown(settings)
+    try:
+        source = Source(settings.src)
+    except SourceMissingError:
+        return _without_source(settings)
+    try:
+        journal = _open_journal(settings)
+        try:
+            _refuse(settings, journal)
+            return _Run(settings, store, source, journal, transfer, progress).go()
+        finally:
+            journal.close()
+    finally:
+        source.close()
+
+
+def _open_journal(settings: Settings) -> Journal:
+    if settings.check_mode:
+        return Journal.peek(settings.journal_path)
+    identity = {
+        "endpoint": settings.endpoint,
+        "bucket": settings.bucket,
+        "prefix": settings.prefix,
+        "src": settings.src,
+    }
+    return Journal.open(settings.journal_path, identity, lock_seconds=settings.lock_seconds)
+
+
+def _refuse_unknown(settings: Settings) -> None:
+    """Refuse what the journal forbids before anything is written, not even an empty journal."""
+    journal = Journal.peek(settings.journal_path)
+    try:
+        _refuse(settings, journal)
+    finally:
+        journal.close()
+
+
+def _refuse(settings: Settings, journal: Journal) -> None:
+    where = f"bucket {settings.bucket} and {settings.src}"
+    if settings.authority is Authority.TREE:
+        if journal.switched_ns is not None and not settings.reopen:
+            raise SyncError(
+                f"after the switch of {where} the bucket is the truth: authority=tree would overwrite and delete what"
+                " changed there since. Use authority=bucket, or after a rollback to the disk reopen=true"
+            )
+        return
+    if settings.reopen:
+        raise SyncError("reopen makes the tree the truth again and needs authority=tree")
+    if settings.delete is not DeleteMode.NEVER:
+        raise SyncError("with authority=bucket nothing is deleted: leave out delete")
+    if journal.watermark_ns is None:
+        raise SyncError(
+            f"there is no journal of a completed run with authority=tree for {where} ({settings.journal_path}), so it"
+            " can't be told what the bucket has seen already. Use the state_dir, endpoint_url, key_prefix and src of"
+            " that run, or run once with authority=tree while the disk still is the truth"
+        )
+
+
+def _without_source(settings: Settings) -> Report:
+    """A missing source is an error, but long after the switch, when the local copies may have been removed."""
+    journal = Journal.peek(settings.journal_path)
+    try:
+        if settings.authority is not Authority.BUCKET or journal.settled_ns is None:
+            Source(settings.src)
+        return Report(Tally(settings.rules), source="missing", complete=True, journal=settings.journal_path)
+    finally:
+        journal.close()
+
+
+class _Run:
+    """One run, from the walk to the report."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Optional[Store],
+        source: Source,
+        journal: Journal,
+        transfer: Optional[Transfer],
+        progress: Optional[Progress],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._journal = journal
+        self._source = source
+        self._tally = Tally(settings.rules)
+        self._report = Report(self._tally, journal=settings.journal_path)
+        self._breaker = Breaker(acl=settings.rules.mode is ExposureMode.ACL)
+        self._progress = progress
+        self._next_progress = 0.0
+        self._entries: Entries = Tree(source, prefix_bytes=len(settings.prefix.encode()))
+        self._walked = 0.0
+        self._transfer = transfer or self._default_transfer()
+
+    def _default_transfer(self) -> Transfer:
+        settings = self._settings
+        if settings.check_mode:
+            return PlanTransfer(self._store, self._source, settings.rules)
+        if self._store is None:
+            raise SyncError("a run that changes something needs a store")
+        return ThreadTransfer(Performer(self._store, self._source, settings.rules), workers=settings.concurrency)
+
+    def go(self) -> Report:
+        """Do the run."""
+        settings, report = self._settings, self._report
+        started = time.perf_counter()
+        number = self._begin()
+        self._send()
+        sent = time.perf_counter()
+        all_sent = self._breaker.stopped is None and self._tally.failed == 0
+        report.error = self._breaker.stopped or self._misses_its_files()
+        if report.error is None:
+            report.error = self._delete()
+        if not settings.check_mode:
+            self._journal.finish_round(
+                number,
+                time.time_ns(),
+                complete=all_sent and report.error is None,
+                oldest_left_ns=self._tally.oldest_left_ns,
+            )
+        ended = time.perf_counter()
+        if report.error is None and self._tally.failed:
+            report.error = (
+                f"{self._tally.failed} of {self._tally.files.count} files or folders could not be dealt with, the rest"
+                f" was; the first: {self._tally.failures[0]['key']}: {self._tally.failures[0]['error']}."
+                " See failures, mend the cause and run again"
+            )
+        report.complete = report.error is None
+        report.source = "present" if self._tally.files.count else "empty"
+        report.seconds = {
+            "walk": self._walked,
+            "transfer": sent - started,
+            "delete": ended - sent,
+            "total": ended - started,
+        }
+        report.requests = dict(self._store.requests) if self._store else {}
+        return report
+
+    def _begin(self) -> int:
+        if self._settings.check_mode:
+            return 0
+        if self._settings.reopen and self._journal.switched_ns is not None:
+            self._journal.reopen()
+        return self._journal.begin_round(self._settings.authority, time.time_ns())
+
+    def _send(self) -> None:
+        actions = self._actions(self._steps())
+        recorded = actions if self._settings.check_mode else self._journal.recorded(actions)
+        try:
+            for outcome in self._transfer.run(recorded):
+                self._take(outcome)
+        except S3Error as error:
+            self._breaker.stop(str(error))  # of the listing; what was under way stays pending
+        if not self._settings.check_mode:
+            self._journal.commit()
+
+    def _take(self, outcome: Outcome) -> None:
+        if not self._settings.check_mode:
+            self._journal.apply(outcome)
+        self._tally.outcome(outcome)
+        self._breaker.watch(outcome)
+        self._show_progress()
+
+    def _steps(self) -> Iterator[Step]:
+        settings = self._settings
+        items = self._counted(self._entries)
+        if settings.authority is Authority.TREE:
+            delete = settings.delete if self._entries.complete else DeleteMode.NEVER
+            return TreePlanner(settings.rules, delete).steps(items, self._rows(), self._listing(delete))
+        return BucketPlanner(
+            settings.rules, self._journal.watermark_ns or 0, self._journal.settled_ns is not None
+        ).steps(items, self._rows())
+
+    def _rows(self) -> Iterable[Row]:
+        rows = self._journal.rows()
+        if self._settings.check_mode and self._settings.reopen and self._journal.switched_ns is not None:
+            return (row._replace(state=RowState.DOUBTED.value, applied="") for row in rows)
+        return rows
+
+    def _listing(self, delete: DeleteMode) -> Optional[Iterable[Listed]]:
+        if delete is not DeleteMode.ALL:
+            return None
+        return self._lenient_listing() if self._settings.check_mode else self._store.listing() if self._store else ()
+
+    def _lenient_listing(self) -> Iterator[Listed]:
+        """List a bucket that may be created only by the very run that is being checked."""
+        try:
+            if self._store is not None:
+                yield from self._store.listing()
+                return
+        except NotFoundError:
+            pass
+        self._report.warnings.append("the bucket can't be listed (yet), so it is taken to be empty")
+
+    def _counted(self, items: Iterable[Item]) -> Iterator[Item]:
+        iterator = iter(items)
+        while True:
+            before = time.perf_counter()
+            item = next(iterator, None)
+            self._walked += time.perf_counter() - before
+            if item is None:
+                return
+            if isinstance(item, Entry):
+                self._tally.saw(item.size)
+            yield item
+
+    def _actions(self, steps: Iterable[Step]) -> Iterator[Action]:
+        """Yield the actions among the steps, and see to all others."""
+        for step in steps:
+            if self._breaker.stopped is not None:
+                return
+            if isinstance(step, Action):
+                yield step
+            elif isinstance(step, Unchanged):
+                self._tally.unchanged.add(step.size)
+                if step.row is not None and not self._settings.check_mode:
+                    self._journal.refresh(step.row)
+                self._show_progress()
+            elif isinstance(step, Note):
+                self._tally.note(step)
+            elif isinstance(step, Problem):
+                self._tally.problem(step)
+            else:
+                self._doom(step)
+
+    def _doom(self, step: Doomed) -> None:
+        self._tally.doom(step.key, step.size)
+        if not self._settings.check_mode:
+            self._journal.doom(step.key)
+
+    def _misses_its_files(self) -> Optional[str]:
+        """Return an error where the source looks like an empty mount point."""
+        if self._tally.files.count:
+            return None
+        known = self._tally.doomed.count
+        if self._settings.authority is Authority.BUCKET and self._journal.settled_ns is None:
+            known = self._journal.count()
+        if not known:
+            return None
+        return (
+            f"src {self._settings.src} holds no file at all, though {known} were sent from it: is its disk mounted?"
+            " Nothing was deleted"
+        )
+
+    def _delete(self) -> Optional[str]:
+        """Delete what is gone on disk, unless something speaks against it; return why that is an error."""
+        settings, tally = self._settings, self._tally
+        if not tally.doomed.count:
+            return None
+        if tally.hidden_folders or tally.local_failures:
+            hidden = ", ".join(tally.hidden_folders) or tally.failures[0]["key"]
+            self._report.deletions_skipped = f"not all of src could be read ({hidden}), so nothing was deleted"
+            self._report.warnings.append(self._report.deletions_skipped)
+            return None
+        if settings.max_delete is not None and tally.doomed.count > settings.max_delete:
+            return (
+                f"{tally.doomed.count} objects are to be deleted, more than max_delete={settings.max_delete}: nothing"
+                " was deleted. See what is gone with --check --diff, then raise max_delete"
+            )
+        if settings.check_mode:
+            tally.foretell_deletions()
+            return None
+        return self._delete_doomed()
+
+    def _delete_doomed(self) -> Optional[str]:
+        self._journal.commit()
+        doomed = (
+            Action(ActionKind.DELETE, key, "gone on disk", Exposure.PRIVATE, row=row)
+            for key, row in self._journal.doomed()
+            if not self._source.exists(key)
+        )
+        for batch in iter(lambda: list(islice(doomed, DELETE_BATCH)), []):
+            self._journal.record(batch)
+            for outcome in self._transfer.delete(batch):
+                self._take(outcome)
+            self._journal.commit()
+            if self._breaker.stopped is not None:
+                return self._breaker.stopped
+        return None
+
+    def _show_progress(self) -> None:
+        if self._progress is not None and time.monotonic() >= self._next_progress:
+            self._next_progress = time.monotonic() + PROGRESS_SECONDS
+            self._progress(self._tally)

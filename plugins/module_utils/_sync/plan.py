@@ -1,0 +1,285 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to be done: entries against what is known, key by key. Pure but for the iterators it reads.
+
+Two planners, one for each side that can be the truth; they yield steps in the byte order of the keys.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Callable, NamedTuple, Optional, Union
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Action,
+    ActionKind,
+    DeleteMode,
+    Entry,
+    Exposure,
+    ExposureMode,
+    Item,
+    Listed,
+    Note,
+    Problem,
+    ProblemKind,
+    Reason,
+    Row,
+    RowState,
+    SyncError,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import (
+    Rules,
+    applied_word,
+    looks_private,
+)
+
+
+class Unchanged(NamedTuple):
+    """Nothing is to be done. `row` is set where the journal is to take over a harmless change of metadata."""
+
+    size: int
+    row: Optional[Row] = None
+
+
+class Doomed(NamedTuple):
+    """An object whose file is gone: to be deleted at the end, if nothing speaks against it."""
+
+    key: str
+    size: int
+
+
+# What the journal calls the exposure of an object that was taken back after the switch, and stays known.
+WITHDRAWN = "withdrawn"
+
+Step = Union[Action, Note, Problem, Unchanged, Doomed]
+
+
+class _Known(NamedTuple):
+    key: str
+    row: Optional[Row]
+    listed: Optional[Listed]
+
+
+@dataclass(frozen=True)
+class TreePlanner:
+    """Plans a round in which the tree is the truth."""
+
+    rules: Rules
+    delete: DeleteMode
+    clock: Callable[[], int] = time.time_ns
+
+    def steps(self, items: Iterable[Item], rows: Iterable[Row], listing: Optional[Iterable[Listed]]) -> Iterator[Step]:
+        """Yield what follows from the three, each in the byte order of its keys. `listing` is for `DeleteMode.ALL`."""
+        known = _merge_known(rows, listing)
+        for item, there in _pairs(items, known):
+            if isinstance(item, Entry):
+                yield self._entry(item, there, listed=listing is not None)
+            elif item is not None:
+                yield item
+            elif there is not None and self._may_delete(there):
+                yield Doomed(there.key, there.listed.size if there.listed else there.row.size if there.row else 0)
+
+    def _may_delete(self, there: _Known) -> bool:
+        if self.delete is DeleteMode.NEVER or self.rules.scope(there.key).exposure is None:
+            return False
+        return self.delete is DeleteMode.ALL or (there.row is not None and there.row.ours)
+
+    def _entry(self, entry: Entry, there: Optional[_Known], *, listed: bool) -> Step:
+        row = there.row if there else None
+        verdict = self.rules.judge(entry)
+        if verdict.exposure is None:
+            reason = verdict.reason or Reason.UNKNOWN_FOLDER
+            if reason is not Reason.KEPT_HOME:
+                return Note(reason, entry.key, entry.size)
+            ours = (row is not None and row.ours) or (there is not None and self.delete is DeleteMode.ALL)
+            if not ours:
+                return self._note_private(entry, reason)
+            if self._unsettled(entry, row):
+                return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+            return Action(ActionKind.WITHDRAW, entry.key, "private", Exposure.PRIVATE, entry, None, row)
+        if verdict.exposure is Exposure.PRIVATE and self._unsettled(entry, row):
+            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+        return self._wanted(entry, verdict.exposure, row, drifted=listed and row is not None and _drifted(row, there))
+
+    def _note_private(self, entry: Entry, reason: Reason) -> Note:
+        if self.rules.is_fresh(entry, self.clock()):
+            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+        return Note(reason, entry.key, entry.size)
+
+    def _unsettled(self, entry: Entry, row: Optional[Row]) -> bool:
+        """Return whether a file that looks private may rather be in the writing.
+
+        One that is known and has only lost its mode is made private at once: that can expose nothing.
+        """
+        if not looks_private(entry.mode) or not self.rules.is_fresh(entry, self.clock()):
+            return False
+        if self.rules.scope(entry.key).exposure is Exposure.PRIVATE:
+            return False
+        return row is None or row.state == RowState.PENDING.value or not _same_content(entry, row)
+
+    def _wanted(self, entry: Entry, exposure: Exposure, row: Optional[Row], *, drifted: bool) -> Step:
+        headers = self.rules.headers(entry.key)
+
+        def action(kind: ActionKind, why: str) -> Action:
+            return Action(kind, entry.key, why, exposure, entry, headers, row)
+
+        why = _why_upload(entry, row, headers.fingerprint)
+        if row is None or why or drifted:
+            return action(ActionKind.UPLOAD, why or "not in the bucket as it was sent")
+        if row.state == RowState.DOUBTED.value:
+            return action(ActionKind.VERIFY, "in doubt")
+        applied = _after(self.rules.mode, row.applied, exposure)
+        if applied is None:
+            return action(ActionKind.UPLOAD, "exposure")
+        if entry.ctime_ns != row.ctime_ns and entry.mode == row.mode:
+            return action(ActionKind.COMPARE, "touched")
+        if applied != row.applied and self.rules.mode is ExposureMode.ACL:
+            return action(ActionKind.SET_ACL, f"now {exposure.value}")
+        if (entry.ctime_ns, entry.mode, applied) == (row.ctime_ns, row.mode, row.applied):
+            return Unchanged(entry.size)
+        return Unchanged(entry.size, row._replace(ctime_ns=entry.ctime_ns, mode=entry.mode, applied=applied))
+
+
+@dataclass(frozen=True)
+class BucketPlanner:
+    """Plans a run after the switch: nothing is deleted, overwritten or opened.
+
+    Sent is what this journal does not know and what may have appeared after the last completed round before the switch.
+    Until a first such run is completed (`settled`), a file that lost its mode since that round is made private.
+    """
+
+    rules: Rules
+    watermark_ns: int
+    settled: bool
+    clock: Callable[[], int] = time.time_ns
+
+    def steps(self, items: Iterable[Item], rows: Iterable[Row]) -> Iterator[Step]:
+        """Yield what follows from the two, each in the byte order of its keys."""
+        for item, there in _pairs(items, _merge_known(rows, None)):
+            if isinstance(item, Entry):
+                yield self._entry(item, there.row if there else None)
+            elif item is not None:
+                yield item
+
+    def _entry(self, entry: Entry, row: Optional[Row]) -> Step:
+        verdict = self.rules.judge(entry)
+        if verdict.reason in (Reason.FILTERED, Reason.UNKNOWN_FOLDER):
+            return Note(verdict.reason, entry.key, entry.size)
+        if row is not None and row.state != RowState.PENDING.value:
+            return self._known(entry, row, verdict.exposure)
+        if row is None and entry.ctime_ns < self.watermark_ns:
+            return Note(Reason.OLDER_THAN_SWITCH, entry.key, entry.size)
+        fresh = self.rules.is_fresh(entry, self.clock()) and looks_private(entry.mode)
+        if fresh and self.rules.scope(entry.key).exposure is Exposure.PUBLIC:
+            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+        if verdict.exposure is None:
+            return Note(Reason.KEPT_HOME, entry.key, entry.size)
+        return Action(
+            ActionKind.SEND_IF_MISSING,
+            entry.key,
+            "interrupted" if row else "new",
+            verdict.exposure,
+            entry,
+            self.rules.headers(entry.key),
+            row,
+            after_switch=True,
+            tighten=row is not None and not self.settled and verdict.exposure is Exposure.PRIVATE,
+        )
+
+    def _known(self, entry: Entry, row: Row, exposure: Optional[Exposure]) -> Step:
+        if self.settled:
+            return Unchanged(entry.size)
+        kind = ActionKind.SET_ACL if self.rules.mode is ExposureMode.ACL else ActionKind.WITHDRAW
+        if kind is ActionKind.SET_ACL:
+            wanted = exposure is Exposure.PRIVATE and row.applied != applied_word(ExposureMode.ACL, Exposure.PRIVATE)
+        else:
+            wanted = exposure is None and row.ours and row.applied != WITHDRAWN
+        if wanted:
+            return Action(kind, entry.key, "now private", Exposure.PRIVATE, entry, None, row, after_switch=True)
+        if not _same_content(entry, row):
+            return Note(Reason.NEWER_ON_DISK, entry.key, entry.size)
+        return Unchanged(entry.size)
+
+
+def _why_upload(entry: Entry, row: Optional[Row], fingerprint: str) -> Optional[str]:
+    if row is None:
+        return "new"
+    if row.state == RowState.PENDING.value:
+        return "interrupted"
+    if not _same_content(entry, row):
+        return "changed"
+    return None if row.headers == fingerprint else "other headers"
+
+
+def _drifted(row: Row, there: Optional[_Known]) -> bool:
+    listed = there.listed if there else None
+    return listed is None or listed.size != row.size or bool(row.etag and listed.etag != row.etag)
+
+
+def _same_content(entry: Entry, row: Row) -> bool:
+    return entry.size == row.size and entry.mtime_ns == row.mtime_ns
+
+
+def _after(mode: ExposureMode, applied: str, exposure: Exposure) -> Optional[str]:
+    """Return what is applied once `exposure` holds, None where only a new upload brings that about.
+
+    In policy mode an object that once got a public ACL, or may have got one, keeps it until it is sent again.
+    """
+    word = applied_word(mode, exposure)
+    if mode is ExposureMode.ACL or exposure is Exposure.PUBLIC:
+        return word
+    return None if applied in ("", applied_word(ExposureMode.ACL, Exposure.PUBLIC)) else word
+
+
+def _pairs(items: Iterable[Item], known: Iterable[_Known]) -> Iterator[tuple[Optional[Item], Optional[_Known]]]:
+    """Merge two ordered streams by key. A problem with a path stands for it: nothing is derived from its absence.
+
+    Raises:
+        SyncError: the items are not in order, which would make files look gone.
+    """
+    others = iter(known)
+    there = next(others, None)
+    last = ""
+    for item in items:
+        if isinstance(item, Problem) and (item.folder or item.kind is ProblemKind.BAD_NAME):
+            yield item, None
+            continue
+        if item.key < last:
+            raise SyncError(f"the walk is not in order at {item.key!r}: this is a bug")
+        last = item.key
+        while there is not None and there.key < item.key:
+            yield None, there
+            there = next(others, None)
+        if there is not None and there.key == item.key:
+            yield item, there
+            there = next(others, None)
+        else:
+            yield item, None
+    while there is not None:
+        yield None, there
+        there = next(others, None)
+
+
+def _merge_known(rows: Iterable[Row], listing: Optional[Iterable[Listed]]) -> Iterator[_Known]:
+    if listing is None:
+        for row in rows:
+            yield _Known(row.key, row, None)
+        return
+    objects = iter(listing)
+    listed = next(objects, None)
+    for row in rows:
+        while listed is not None and listed.key < row.key:
+            yield _Known(listed.key, None, listed)
+            listed = next(objects, None)
+        if listed is not None and listed.key == row.key:
+            yield _Known(row.key, row, listed)
+            listed = next(objects, None)
+        else:
+            yield _Known(row.key, row, None)
+    while listed is not None:
+        yield _Known(listed.key, None, listed)
+        listed = next(objects, None)

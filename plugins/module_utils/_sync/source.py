@@ -1,0 +1,128 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reads below one root folder without ever following a symlink out of it.
+
+The tree belongs to a service account, and the reader may be root: a folder that is swapped for a link to `/etc` between
+two calls must lead nowhere. So every path is opened part by part, each part relative to the one before it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOATIME", 0)
+
+
+class SourceMissingError(SyncError):
+    """The source folder does not exist."""
+
+
+class NotAFolderError(SyncError):
+    """The source is something else than a folder."""
+
+
+class NotRegularError(OSError):
+    """The path is no regular file (any more), or a part of it is a symlink."""
+
+
+class Source:
+    """The root folder of a tree, opened once. The root itself may be a symlink, as `public/system` often is."""
+
+    def __init__(self, path: str) -> None:
+        """Open `path`.
+
+        Raises:
+            SourceMissingError: nothing is there.
+            NotAFolderError: something else is there.
+            SyncError: it can't be opened.
+        """
+        self.path = path
+        try:
+            self._root = os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise SourceMissingError(f"src {path} does not exist: name the folder that holds the files") from None
+        except NotADirectoryError:
+            raise NotAFolderError(f"src {path} is not a folder: name the folder that holds the files") from None
+        except OSError as error:
+            raise SyncError(f"src {path} can't be read: {error.strerror}. Run as root or as the owner") from error
+
+    def close(self) -> None:
+        """Let go of the root folder."""
+        os.close(self._root)
+
+    def open_folder(self, parent: int | None, name: str) -> int:
+        """Open folder `name` in `parent` (None: the root) without following a link; the caller closes it."""
+        return os.open(name or ".", _FOLDER_FLAGS, dir_fd=self._root if parent is None else parent)
+
+    def open_file(self, key: str) -> int:
+        """Open the regular file of `key` for reading and return its descriptor; the caller closes it.
+
+        Raises:
+            FileNotFoundError: it is gone.
+            NotRegularError: it is no regular file, or a folder on its way is a symlink.
+            OSError: it can't be read.
+        """
+        folder, name = self._folder_of(key)
+        try:
+            descriptor = _open_quietly(name, folder)
+        except OSError as error:
+            raise _told_apart(error) from error
+        finally:
+            os.close(folder)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise NotRegularError(errno.EINVAL, "no regular file any more")
+        return descriptor
+
+    def exists(self, key: str) -> bool:
+        """Return whether anything is at `key`, or may be."""
+        try:
+            folder, name = self._folder_of(key)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            return not isinstance(error, NotRegularError)
+        try:
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        finally:
+            os.close(folder)
+        return True
+
+    def _folder_of(self, key: str) -> tuple[int, bytes]:
+        """Open the folder that `key` is in, and return it with the file's name."""
+        *folders, name = key.encode().split(b"/")
+        current = os.dup(self._root)
+        try:
+            for part in folders:
+                below = os.open(part, _FOLDER_FLAGS, dir_fd=current)
+                os.close(current)
+                current = below
+        except OSError as error:
+            os.close(current)
+            raise _told_apart(error) from error
+        return current, name
+
+
+def _told_apart(error: OSError) -> OSError:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+        return NotRegularError(error.errno, "no regular file any more")
+    return error
+
+
+def _open_quietly(name: bytes, folder: int) -> int:
+    """Open a file without touching its access time where that is allowed (only to its owner and to root)."""
+    try:
+        return os.open(name, _FILE_FLAGS, dir_fd=folder)
+    except PermissionError:
+        return os.open(name, _FILE_FLAGS & ~getattr(os, "O_NOATIME", 0), dir_fd=folder)

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The bucket, as the engine needs it: a thin layer over a boto3 client that speaks in keys relative to the prefix."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Optional, Protocol
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    NotFoundError,
+    S3Error,
+    UnsupportedError,
+    translate,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Exposure,
+    Headers,
+    Listed,
+    SyncError,
+)
+
+DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
+_MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
+
+
+class Stored(NamedTuple):
+    """What the store says of an object. `etag` is without quotes; `digest` tells whether it is made of MD5 sums."""
+
+    etag: str
+    digest: bool
+    size: Optional[int] = None
+
+
+class Reader(Protocol):
+    """A file that can only be read forward."""
+
+    def read(self, amount: int = -1) -> bytes: ...
+
+
+class Store:
+    """One bucket below one key prefix. Safe for several threads. All methods raise `S3Error`."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str, *, acl: bool) -> None:
+        """Use `client` (boto3); `prefix` is empty or ends with a slash; with `acl` each object gets a canned ACL."""
+        self.bucket = bucket
+        self.prefix = prefix
+        self.requests: Counter[str] = Counter()
+        self._client = client
+        self._acl = acl
+        self._batches = True
+        self._insists_on_md5 = threading.Event()
+        self._count_lock = threading.Lock()
+        # A store that is asked for its own checksums gets those: some refuse a request with two of them.
+        self._send_md5 = getattr(client.meta.config, "request_checksum_calculation", None) != "when_supported"
+        client.meta.events.register("before-send.s3", self._count)
+        client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
+
+    def put(self, key: str, body: bytes, md5: bytes, headers: Headers, exposure: Exposure) -> Stored:
+        """Store a small body in one request, with its exposure; `md5` is its digest, which the store checks."""
+        arguments = self._arguments(headers, exposure)
+        if self._send_md5:
+            arguments["ContentMD5"] = base64.b64encode(md5).decode()
+        answer = self._call("PutObject", "put_object", Key=self._name(key), Body=body, **arguments)
+        return _stored(answer)
+
+    def put_stream(self, key: str, body: Reader, headers: Headers, exposure: Exposure, part_bytes: int) -> Stored:
+        """Store a large body in parts of `part_bytes`, with its exposure. Parts of a failed upload are removed."""
+        from boto3.s3.transfer import TransferConfig
+
+        config = TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes, use_threads=False)
+        self._call(
+            "PutObject",
+            "upload_fileobj",
+            Key=self._name(key),
+            Fileobj=body,
+            ExtraArgs=self._arguments(headers, exposure),
+            Config=config,
+        )
+        stored = self.head(key)
+        if stored is None:
+            raise NotFoundError("PutObject: the object is gone right after it was stored", operation="PutObject")
+        return stored
+
+    def set_acl(self, key: str, exposure: Exposure) -> None:
+        """Set the canned ACL of an object. Raises NotFoundError where it is gone."""
+        self._call("PutObjectAcl", "put_object_acl", Key=self._name(key), ACL=_ACL[exposure])
+
+    def head(self, key: str) -> Optional[Stored]:
+        """Return what the store says of an object, None where it has none."""
+        try:
+            return _stored(self._call("HeadObject", "head_object", Key=self._name(key)))
+        except NotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return None
+
+    def delete(self, keys: Sequence[str]) -> dict[str, S3Error]:
+        """Delete up to `DELETE_BATCH` objects and return what went wrong, by key. A missing object is no error."""
+        if len(keys) > 1 and self._batches:
+            try:
+                return self._delete_batch(keys)
+            except UnsupportedError as error:
+                if error.code == "MissingContentMD5" and not self._insists_on_md5.is_set():
+                    self._insists_on_md5.set()
+                    return self.delete(keys)
+                self._batches = False
+        failed: dict[str, S3Error] = {}
+        for key in keys:
+            try:
+                self._call("DeleteObject", "delete_object", Key=self._name(key))
+            except NotFoundError as error:
+                if error.code == "NoSuchBucket":
+                    raise
+            except S3Error as error:
+                failed[key] = error
+        return failed
+
+    def _delete_batch(self, keys: Sequence[str]) -> dict[str, S3Error]:
+        names = {self._name(key): key for key in keys}
+        answer = self._call(
+            "DeleteObjects", "delete_objects", Delete={"Objects": [{"Key": name} for name in names], "Quiet": True}
+        )
+        failed: dict[str, S3Error] = {}
+        for error in answer.get("Errors") or []:
+            code, key = str(error.get("Code") or ""), names.get(str(error.get("Key")))
+            if key is not None and code not in ("NoSuchKey", "404"):
+                failed[key] = translate(_AnsweredError(error), "DeleteObjects")
+        return failed
+
+    def listing(self) -> Iterator[Listed]:
+        """Yield all objects below the prefix in the byte order of their keys, folder markers left out.
+
+        Raises:
+            SyncError: the store lists in another order.
+        """
+        token: dict[str, str] = {}
+        last = ""
+        while True:
+            page = self._call("ListObjectsV2", "list_objects_v2", Prefix=self.prefix, **token)
+            for found in page.get("Contents") or []:
+                key = found["Key"][len(self.prefix) :]
+                if key < last:
+                    raise SyncError(
+                        "the store does not list in the order of keys: its listing can't be held against a tree"
+                    )
+                last = key
+                if key and not key.endswith("/"):
+                    etag = str(found.get("ETag", "")).strip('"')
+                    yield Listed(key, found["Size"], etag, found["LastModified"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _name(self, key: str) -> str:
+        return self.prefix + key
+
+    def _arguments(self, headers: Headers, exposure: Exposure) -> dict[str, str]:
+        arguments = {
+            "ACL": _ACL[exposure] if self._acl else None,
+            "ContentType": headers.content_type,
+            "CacheControl": headers.cache_control,
+            "StorageClass": headers.storage_class,
+        }
+        return {name: value for name, value in arguments.items() if value}
+
+    def _call(self, operation: str, method: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._client, method)(Bucket=self.bucket, **arguments)
+        except (OSError, SyncError):
+            raise  # of the body that is read, not of the store
+        except Exception as error:
+            raise translate(error, operation) from error
+
+    def _count(self, event_name: str, **_arguments: Any) -> None:
+        with self._count_lock:
+            self.requests[event_name.rpartition(".")[2]] += 1
+
+    def _add_md5(self, request: Any, **_arguments: Any) -> None:
+        """Replace botocore's checksum by the Content-MD5 that older stores insist on."""
+        if not self._insists_on_md5.is_set():
+            return
+        checksums = ("x-amz-checksum", "x-amz-sdk-checksum")
+        for name in [name for name in request.headers if name.lower().startswith(checksums)]:
+            del request.headers[name]
+        body = request.data if isinstance(request.data, bytes) else str(request.data).encode()
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+class _AnsweredError(Exception):
+    """One key's error in the answer to a batch, in the shape of botocore's ClientError."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(str(error.get("Code")))
+        self.response = {"Error": {"Code": error.get("Code"), "Message": error.get("Message")}}
+        self.operation_name = "DeleteObjects"
+
+
+def _stored(answer: dict[str, Any]) -> Stored:
+    etag = str(answer.get("ETag", "")).strip('"')
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: with KMS or a key of one's own an ETag is no MD5.
+    encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms") or "SSECustomerAlgorithm" in answer
+    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not encrypted, answer.get("ContentLength"))

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hands actions to those who do them. The engine knows only the protocol, so that other ways of sending fit in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Optional, Protocol
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Action,
+    ActionKind,
+    ExposureMode,
+    Outcome,
+    Reason,
+    Result,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, applied_word
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import (
+    Performer,
+    failed,
+    failure_of,
+    unchanged_row,
+    unreadable,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import NotRegularError, Source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+
+_QUEUED_PER_WORKER = 4
+
+
+class Transfer(Protocol):
+    """Does actions, several at a time, and yields an outcome for each, in any order.
+
+    `run` takes from `actions` no more than it has room for, in the caller's thread, and goes on to yield what is under
+    way once they end.
+    """
+
+    def run(self, actions: Iterable[Action]) -> Iterator[Outcome]: ...
+
+    def delete(self, actions: list[Action]) -> list[Outcome]: ...
+
+
+class ThreadTransfer:
+    """Does actions in threads of this process."""
+
+    def __init__(self, performer: Performer, *, workers: int) -> None:
+        self._performer = performer
+        self._workers = workers
+
+    def run(self, actions: Iterable[Action]) -> Iterator[Outcome]:
+        """Do all actions; see `Transfer`."""
+        source = iter(actions)
+        room = self._workers * _QUEUED_PER_WORKER
+        under_way: set[Future[Outcome]] = set()
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="sync") as pool:
+            try:
+                while True:
+                    while len(under_way) < room:
+                        action = next(source, None)
+                        if action is None:
+                            room = 0
+                            break
+                        under_way.add(pool.submit(self._performer.perform, action))
+                    if not under_way:
+                        return
+                    done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield future.result()
+            finally:
+                for future in under_way:
+                    future.cancel()
+
+    def delete(self, actions: list[Action]) -> list[Outcome]:
+        """Delete one batch of objects."""
+        return self._performer.delete(actions)
+
+
+class PlanTransfer:
+    """Says what would come of actions and changes nothing, neither in the bucket nor on disk.
+
+    What depends on a file's content is read from it; what depends on the bucket is asked there, if it can be.
+    """
+
+    def __init__(self, store: Optional[Store], source: Source, rules: Rules) -> None:
+        self._store = store
+        self._source = source
+        self._rules = rules
+
+    def run(self, actions: Iterable[Action]) -> Iterator[Outcome]:
+        """Foretell all outcomes; see `Transfer`."""
+        for action in actions:
+            try:
+                yield self._foretell(action)
+            except (FileNotFoundError, NotRegularError):
+                yield Outcome(action, Result.SKIPPED, reason=Reason.VANISHED)
+            except OSError as error:
+                yield failed(action, unreadable(error))
+            except S3Error as error:
+                yield failed(action, failure_of(error))
+
+    def delete(self, actions: list[Action]) -> list[Outcome]:
+        """Foretell the deletion of one batch."""
+        return [Outcome(action, Result.DELETED) for action in actions]
+
+    def _foretell(self, action: Action) -> Outcome:
+        if action.kind is ActionKind.SET_ACL:
+            return Outcome(action, Result.ACL_SET)
+        if action.kind is ActionKind.WITHDRAW:
+            return Outcome(action, Result.WITHDRAWN)
+        if action.kind is ActionKind.SEND_IF_MISSING and self._store and self._store.head(action.key):
+            return Outcome(action, Result.SKIPPED, reason=Reason.IN_BUCKET)
+        if action.kind is ActionKind.VERIFY and self._store and action.row:
+            stored = self._store.head(action.key)
+            if stored is not None and stored.etag == action.row.etag:
+                return self._compared(action)
+        if action.kind is ActionKind.COMPARE:
+            return self._compared(action)
+        os.close(self._source.open_file(action.key))
+        return Outcome(action, Result.UPLOADED, sent_bytes=action.size)
+
+    def _compared(self, action: Action) -> Outcome:
+        if action.row is None or unchanged_row(self._source, action) is None:
+            return Outcome(action, Result.UPLOADED, sent_bytes=action.size)
+        applied = applied_word(self._rules.mode, action.exposure)
+        if self._rules.mode is ExposureMode.ACL and action.row.applied != applied:
+            return Outcome(action, Result.ACL_SET)
+        return Outcome(action, Result.SAME)

@@ -1,0 +1,354 @@
+#!/usr/bin/python
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module fediverse.mastodon_s3.s3_sync."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: s3_sync
+short_description: Push a tree of media files to an S3 bucket, each with the exposure it has on disk
+author:
+  - fediverse.mastodon_s3 contributors (@fediverse)
+description:
+  - Pushes the files below a folder to a bucket of an S3-compatible store, several at a time and in constant memory,
+    with content type, cache header and access control list (ACL) as Mastodon sets them.
+  - A file that neither its group nor others may read (C(mode & 0o044 == 0)) is private, so media of suspended accounts
+    are never public in the bucket, not even for a moment. A mode that changes later is followed without sending the
+    file again.
+  - Remembers in a journal on the host what the bucket holds, so an unchanged tree costs no request at all, and a run
+    that was killed is continued by the next one.
+  - One file that can't be read or sent does not stop the others. The task then fails at its end, with counts and a
+    list.
+options:
+  src:
+    description:
+      - Folder with the files, on the host that runs the module, such as Mastodon's C(public/system).
+      - Symlinks below it are not followed but reported. The folder itself may be one.
+    type: path
+    required: true
+  bucket:
+    description:
+      - Name of the bucket. It has to exist, but not yet in check mode.
+    type: str
+    required: true
+  key_prefix:
+    description:
+      - Folder in the bucket under which all keys are put, as E(S3_KEY_PREFIX) of Mastodon.
+      - Always taken as a whole folder, so V(config) never touches keys below C(config-old/).
+    type: str
+    default: ''
+  exposure:
+    description:
+      - How it is decided who can read an object.
+      - V(acl) gives every object the ACL C(public-read) or C(private) in the very request that stores it.
+      - V(policy) sends no ACL, for stores that ignore or refuse them. A bucket policy is expected to open
+        O(public_prefixes) and nothing else. Private files inside these prefixes are kept at home and reported, and if
+        they were sent earlier by this module, they are deleted from the bucket.
+    type: str
+    choices: [acl, policy]
+    default: acl
+  public_prefixes:
+    description:
+      - Folders of O(src) whose files are public, unless their mode says otherwise.
+      - Files that are below none of O(public_prefixes) and O(private_prefixes) are left out and reported.
+    type: list
+    elements: str
+    default:
+      - accounts/
+      - cache/
+      - custom_emojis/
+      - media_attachments/
+      - preview_card_providers/
+      - preview_cards/
+      - site_uploads/
+  private_prefixes:
+    description:
+      - Folders of O(src) whose files are private whatever their mode. Wins over O(public_prefixes).
+      - Names of files outside of O(public_prefixes) are masked in all output.
+    type: list
+    elements: str
+    default: [backups/]
+  include:
+    description:
+      - If not empty, only files that match one of these patterns are looked at.
+      - A pattern is matched against the whole path relative to O(src). C(*) and C(?) stand for anything but a slash,
+        C(**) for anything, C(**/) for any number of folders or none, C([...]) for a set of characters. A pattern that
+        matches a folder matches everything in it.
+    type: list
+    elements: str
+    default: []
+  exclude:
+    description:
+      - Files that match one of these patterns are left alone, in O(src) as in the bucket. Wins over O(include), see
+        there for the patterns.
+    type: list
+    elements: str
+    default: ['**/.*']
+  cache_control:
+    description:
+      - The C(Cache-Control) header of every object. The default is what Mastodon sends.
+      - If it is changed, all files are sent again.
+    type: str
+    default: public, max-age=315576000, immutable
+  storage_class:
+    description:
+      - Storage class of the objects, as the store calls it. If left out, the bucket's default.
+    type: str
+  delete:
+    description:
+      - Which objects are deleted whose file is gone from O(src).
+      - V(own) means only those that this module put there by this journal.
+      - V(all) means every object below O(key_prefix) that is in the scope of prefixes and patterns. It needs a listing
+        of the bucket.
+      - Nothing is deleted where O(src) is missing, holds no file, or could not be read completely.
+    type: str
+    choices: [never, own, all]
+    default: never
+  max_delete:
+    description:
+      - Fail before the first deletion if more objects than this are to be deleted.
+    type: int
+  authority:
+    description:
+      - Which side is the truth.
+      - V(tree) before Mastodon is switched to the bucket.
+      - V(bucket) from the switch on. Nothing is deleted, overwritten or made public then. Sent are only files that are
+        new since the last completed run with V(tree), and that the bucket does not have. Until the first run with
+        V(bucket) is completed, a file that became private on disk since is made private in the bucket as well.
+      - The journal remembers the switch, and V(tree) is refused after it.
+    type: str
+    choices: [tree, bucket]
+    default: tree
+  reopen:
+    description:
+      - Make the tree the truth again, after Mastodon was switched back to the disk. What the journal knows is then
+        checked against the bucket.
+      - Has no effect where no switch was made.
+    type: bool
+    default: false
+  settle_seconds:
+    description:
+      - A file that looks private and whose metadata changed less than this many seconds ago may be still in the
+        writing. It is left to the next run, and counted in RV(deferred).
+      - Use V(0) when nothing writes to O(src) any more.
+    type: int
+    default: 60
+  state_dir:
+    description:
+      - Folder for the journals on the host that runs the module, made with mode V(0700) where it is missing.
+      - It holds no secret. About 130 bytes are needed for each file.
+    type: path
+    default: /var/lib/mastodon_s3
+  concurrency:
+    description:
+      - How many files are sent at the same time.
+    type: int
+    default: 8
+extends_documentation_fragment:
+  - fediverse.mastodon_s3.attributes
+  - fediverse.mastodon_s3.attributes.actiongroup_s3
+  - fediverse.mastodon_s3.connection
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Counts are those of the real run. Nothing is written, neither in the bucket nor on the host.
+      - Works without boto3, without the bucket and without its key. What can't be known then is taken to be missing.
+  diff_mode:
+    support: full
+    details:
+      - Shows the first hundred changes, with private names masked.
+  idempotent:
+    support: full
+  platform:
+    platforms: linux
+notes:
+  - Needs the permissions C(s3:PutObject), C(s3:GetObject) and, for O(exposure=acl), C(s3:PutObjectAcl);
+    C(s3:DeleteObject) to delete; C(s3:ListBucket) for O(delete=all) and O(authority=bucket).
+  - Has to run as root or as the owner of the files, since nobody else can read private ones.
+seealso:
+  - module: fediverse.mastodon_s3.s3_storage_info
+  - module: fediverse.mastodon_s3.s3_bucket_rules
+"""
+
+EXAMPLES = r"""
+- name: Copy the media while Mastodon runs, and mirror what it deletes
+  fediverse.mastodon_s3.s3_sync:
+    src: /home/mastodon/live/public/system
+    bucket: example-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    delete: own
+    max_delete: 10000
+
+- name: Send what was written last, once Mastodon runs on the bucket
+  fediverse.mastodon_s3.s3_sync:
+    src: /home/mastodon/live/public/system
+    bucket: example-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    authority: bucket
+    settle_seconds: 0
+
+- name: Copy to a store without ACLs, whose bucket policy opens the public folders
+  fediverse.mastodon_s3.s3_sync:
+    src: /home/mastodon/live/public/system
+    bucket: media
+    endpoint_url: https://minio.example.com
+    aws_ca_bundle: /etc/ssl/private-ca.pem
+    credentials_file: /home/mastodon/live/.env.production
+    exposure: policy
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, with the number of objects and their bytes.
+  returned: always
+  type: dict
+  contains:
+    upload:
+      description: Files that were sent.
+      type: dict
+      sample: {count: 120, bytes: 48210344}
+    set_acl:
+      description: Objects that only got another ACL.
+      type: dict
+      sample: {count: 3, bytes: 70123}
+    delete:
+      description: Objects that were deleted since their file is gone.
+      type: dict
+      sample: {count: 0, bytes: 0}
+    withdraw:
+      description: Objects that were deleted since their file became private, with O(exposure=policy).
+      type: dict
+      sample: {count: 0, bytes: 0}
+unchanged:
+  description: Files for which nothing had to be done.
+  returned: always
+  type: dict
+  sample: {count: 99880, bytes: 39921004412}
+left_out:
+  description:
+    - What was left out, by reason, with up to ten examples. Private names are masked.
+    - The reasons are V(filtered) (O(include) and O(exclude)), V(unknown_folder), V(settling) (see RV(deferred)),
+      V(kept_home) (private, with O(exposure=policy)), V(symlink), V(symlinked_folder), V(special_file), V(bad_name)
+      (not UTF-8), V(long_key) (over 1,024 bytes) and V(vanished) (gone before it was sent).
+    - With O(authority=bucket) also V(in_bucket), V(gone_in_bucket), V(older_than_switch) and V(newer_on_disk) (changed
+      on disk after it was sent).
+  returned: always
+  type: dict
+  sample: {unknown_folder: {count: 2, bytes: 1042, examples: ['imports/***']}}
+deferred:
+  description: Number of files that look private but are so new that the next run has to judge them.
+  returned: always
+  type: int
+  sample: 0
+failed_count:
+  description: Number of files that could not be read or sent, and of folders that could not be read.
+  returned: always
+  type: int
+  sample: 0
+failures:
+  description: The first twenty of them.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{key: accounts/avatars/000/000/001/original/0123456789abcdef.png, error: "can't be read: Permission denied"}]
+deletions_skipped:
+  description: Why nothing was deleted although files are gone, or null.
+  returned: always
+  type: str
+  sample: null
+complete:
+  description: Whether every file in scope was dealt with.
+  returned: always
+  type: bool
+  sample: true
+source:
+  description: What was found in O(src). The state is V(present), V(empty) or V(missing).
+  returned: always
+  type: dict
+  sample: {state: present, files: 100000, bytes: 39969214756}
+transferred_bytes:
+  description: Bytes that were sent.
+  returned: always
+  type: int
+  sample: 48210344
+bytes_per_second:
+  description: Bytes sent in a second, on average.
+  returned: always
+  type: int
+  sample: 10450221
+seconds:
+  description: Duration of the stages. RV(seconds.walk) is a part of RV(seconds.transfer).
+  returned: always
+  type: dict
+  sample: {walk: 1.2, transfer: 4.61, delete: 0.0, total: 4.7}
+requests:
+  description: Requests to the store, by operation and with repetitions.
+  returned: always
+  type: dict
+  sample: {PutObject: 120, PutObjectAcl: 3}
+journal:
+  description: Path of the journal.
+  returned: always
+  type: str
+  sample: /var/lib/mastodon_s3/sync-example-media-0123456789ab.sqlite
+"""
+
+from typing import Any, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    ConnectionOptionsError,
+    connection_argument_spec,
+    connection_options,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import Settings, sync
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
+    settings_from,
+    sync_argument_spec,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+
+
+def _store(module: AnsibleModule, settings: Settings) -> Optional[Store]:
+    """Return the store; in check mode None where boto3, the key or something else of it is not there yet."""
+    try:
+        client = s3_client(connection_options(module.params), max_pool_connections=settings.concurrency)
+    except (Boto3MissingError, ConnectionOptionsError, S3Error) as error:
+        if not module.check_mode:
+            module.fail_json(msg=str(error))
+        module.warn(f"the bucket can't be asked yet, what only it knows is taken to be missing: {error}")
+        return None
+    return Store(client, settings.bucket, settings.prefix, acl=settings.rules.mode is ExposureMode.ACL)
+
+
+def main() -> None:
+    """Run the module."""
+    arguments: dict[str, Any] = {**sync_argument_spec(), **connection_argument_spec()}
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
+    try:
+        settings = settings_from(module.params, check_mode=module.check_mode)
+        report = sync(settings, _store(module, settings))
+    except SyncError as error:
+        module.fail_json(msg=str(error))
+    for warning in report.warnings:
+        module.warn(warning)
+    result = report.as_dict()
+    if module._diff:  # noqa: SLF001 - Ansible has no public name for it
+        result["diff"] = report.diff()
+    if report.error is not None:
+        module.fail_json(msg=report.error, **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
