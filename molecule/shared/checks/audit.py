@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Holds a bucket against the ledger of its instance: every object's bytes, headers and who can read it.
+
+Prints the counts as JSON; the status is 1 if anything is wrong, with a line for each fault on stderr. Asks the store with its
+own administrator's key through boto3, and as nobody through plain HTTPS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import concurrent.futures
+import hashlib
+import json
+import sys
+import typing as t
+from pathlib import Path
+
+import boto3
+import urllib3
+from botocore.config import Config
+from ledger import CACHE_CONTROL, Key, Wanted, job_faults, replay
+from urllib3.util import parse_url
+
+_FAULTS_SHOWN = 30
+
+
+class Store:
+    """The bucket, seen by its administrator and by nobody in particular."""
+
+    def __init__(self, description: dict[str, t.Any], bucket: str) -> None:
+        self.bucket = bucket
+        self.s3 = boto3.client(
+            "s3",
+            endpoint_url=description["endpoint_url"],
+            aws_access_key_id=description["access_key"],
+            aws_secret_access_key=description["secret_key"],
+            region_name=description["region"],
+            verify=description["ca_bundle"],
+            config=Config(max_pool_connections=8, s3={"addressing_style": "path"}),
+        )
+        self.root = f"{description['endpoint_url']}/{bucket}"
+        self.https = urllib3.PoolManager(ca_certs=description["ca_bundle"], maxsize=8)
+
+    def keys(self) -> set[str]:
+        """All keys in the bucket."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return {found["Key"] for page in pages for found in page.get("Contents", [])}
+
+    def anonymous(self, path: str, method: str = "GET", query: str = "") -> urllib3.BaseHTTPResponse:
+        """A request without credentials."""
+        url = parse_url(self.root)._replace(path=f"/{self.bucket}/{_escape(path)}" if path else f"/{self.bucket}", query=query or None)
+        return self.https.request(method, url.url, redirect=False)
+
+
+def _escape(key: str) -> str:
+    from urllib.parse import quote
+
+    return quote(key, safe="/")
+
+
+def judge(store: Store, key: Key, wanted: Wanted, *, present: bool) -> list[str]:
+    """What is wrong with one object."""
+    if wanted is Wanted.ABSENT:
+        return ["is in the bucket, and must not be"] if present else []
+    if wanted is Wanted.EITHER:
+        return []
+    if not present:
+        return ["is missing"]
+    faults = []
+    head = store.s3.get_object(Bucket=store.bucket, Key=key.name)
+    if hashlib.sha256(head["Body"].read()).hexdigest() != key.sha256:
+        faults.append("has other bytes")
+    if head["ContentType"] != key.content_type:
+        faults.append(f"has the type {head['ContentType']}, not {key.content_type}")
+    if head.get("CacheControl") != CACHE_CONTROL:
+        faults.append(f"has the cache header {head.get('CacheControl')!r}")
+    answer = store.anonymous(key.name)
+    if wanted is Wanted.PRIVATE and answer.status != 403:
+        faults.append(f"is private, and anybody gets {answer.status}")
+    if wanted is Wanted.PUBLIC and (answer.status != 200 or hashlib.sha256(answer.data).hexdigest() != key.sha256):
+        faults.append(f"is public, and nobody can load it: {answer.status}")
+    return faults
+
+
+def bucket_faults(store: Store) -> list[str]:
+    """What a stranger could do to the bucket itself."""
+    tried = {
+        "list it": store.anonymous(""),
+        "list it as version 2": store.anonymous("", query="list-type=2&max-keys=1"),
+        "list the archives": store.anonymous("", query="prefix=backups/"),
+        "write to it": store.anonymous("media_attachments/stranger.png", "PUT"),
+        "delete from it": store.anonymous("media_attachments/stranger.png", "DELETE"),
+        "read its policy": store.anonymous("", query="policy"),
+    }
+    return [f"anybody can {what}: {answer.status}" for what, answer in tried.items() if answer.status != 403]
+
+
+def main() -> int:
+    """Reads the command line, asks, prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", type=Path, required=True, help="store.json of the test's store")
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--ledger", type=Path, required=True)
+    parser.add_argument("--gone", nargs="*", default=[], help="keys that were deleted in the bucket behind everybody's back")
+    parser.add_argument("--stale-disk", action="store_true", help="the disk was the truth again for a while")
+    arguments = parser.parse_args()
+    store = Store(json.loads(arguments.store.read_text(encoding="utf-8")), arguments.bucket)
+    deeds = [json.loads(line) for line in arguments.ledger.read_text(encoding="utf-8").splitlines()]
+    keys = replay(deeds)
+    there = store.keys()
+    wanted = {name: key.wanted(stale_disk=arguments.stale_disk) for name, key in keys.items()}
+    wanted.update(dict.fromkeys(arguments.gone, Wanted.ABSENT))
+
+    faults = bucket_faults(store) + job_faults(deeds)
+    faults += [f"{name}: is in the bucket, and nobody knows it" for name in sorted(there - set(keys))]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        verdicts = pool.map(lambda name: (name, judge(store, keys[name], wanted[name], present=name in there)), sorted(keys))
+        faults += [f"{name}: {fault}" for name, found in verdicts for fault in found]
+
+    counts: dict[str, t.Any] = dict(collections.Counter(want.value for want in wanted.values()))
+    counts.update(
+        objects=len(there),
+        ledger_lines=len(deeds),
+        stored_in_bucket_by_mastodon=sum(deed["deed"] == "stored" and deed["where"] == "bucket" for deed in deeds),
+        uploads_processed=sum(deed["deed"] == "processed" for deed in deeds),
+        faults=len(faults),
+    )
+    print(json.dumps(counts))
+    for fault in faults[:_FAULTS_SHOWN]:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+# frozen_string_literal: true
+
+# Prints as JSON what Mastodon would find in its env files: the variables that are named as arguments, null where absent.
+# The others are compared with the first file, of before any change: their lines must be the same bytes in the same order.
+require 'dotenv'
+require 'json'
+
+FIRST = '/root/env.production.first'
+LIVE = '/home/mastodon/live'
+
+def other_lines(path, names)
+  File.binread(path).lines.reject { |line| names.any? { |name| line.match?(/\A\s*#?\s*#{name}=/n) } }
+end
+
+environment = ENV.to_h
+Dotenv.load(*%w[.env.production.local .env.local .env.production .env].map { |name| File.join(LIVE, name) })
+found = ARGV.to_h { |name| [name, environment.key?(name) ? nil : ENV[name]] }
+now = File.join(LIVE, '.env.production')
+status = File.stat(now)
+puts JSON.generate(
+  variables: found,
+  others_unchanged: other_lines(FIRST, ARGV) == other_lines(now, ARGV),
+  same_parsed: Dotenv.parse(FIRST).reject { |name, _| ARGV.include?(name) } == Dotenv.parse(now).reject { |name, _| ARGV.include?(name) },
+  mode: format('%04o', status.mode & 0o7777), owner: status.uid, group: status.gid
+)
