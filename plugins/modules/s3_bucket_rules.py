@@ -44,6 +44,7 @@ options:
         C(Effect), C(Principal), C(Action) and C(Resource).
       - A statement that the policy already makes under another C(Sid) is not added.
       - With O(state=absent) only the C(Sid) counts.
+      - An empty list only looks at O(protected_prefixes).
     type: list
     elements: dict
     required: true
@@ -138,6 +139,8 @@ def _policy(module: AnsibleModule) -> PolicyChange:
     params = module.params
     bucket, wanted, protected = params["bucket"], params["policy_statements"], params["protected_prefixes"]
     absent = params["state"] == "absent"
+    if not wanted and (absent or not protected):
+        raise PolicyError("policy_statements is empty; give at least one statement, or protected_prefixes to look at")
     check_statements(wanted, bucket, absent=absent)
     check_prefixes(protected)
     options = connection_options(params)

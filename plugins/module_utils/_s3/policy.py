@@ -77,8 +77,6 @@ def check_statements(wanted: t.Sequence[Statement], bucket: str, *, absent: bool
 
     Raises PolicyError.
     """
-    if not wanted:
-        raise PolicyError("policy_statements is empty; give at least one statement")
     seen: set[str] = set()
     for number, statement in enumerate(wanted, 1):
         sid = statement.get("Sid")

@@ -228,7 +228,6 @@ def test_a_policy_without_statements_is_one():
 @pytest.mark.parametrize(
     ("wanted", "named"),
     [
-        ([], "policy_statements is empty"),
         ([{**OURS, "Sid": "PublicRead"}], "'PublicRead', must begin with FediverseMastodonS3"),
         ([{**OURS, "Sid": "FediverseMastodonS3"}], "go on with letters and digits"),
         ([{**OURS, "Sid": "FediverseMastodonS3 Read"}], "letters and digits"),
