@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import anonymous_s3_client, s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     BadCredentialsError,
     NotFoundError,
+    PermissionDeniedError,
     S3Error,
     translate,
 )
@@ -39,6 +40,7 @@ _PAUSE_SECONDS = 3.0
 # What a key or policy answers for some seconds after it was made, since IAM spreads it bit by bit:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 _EVENTUALLY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidClientTokenId"}
+_OPERATIONS = {"list_objects_v2": "ListObjectsV2", "head_bucket": "HeadBucket", "head_object": "HeadObject"}
 # Answers after which botocore tries again in the right region.
 _ELSEWHERE = {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "301", "307"}
 # The hosts that belong to one region, which requests must be signed for.
@@ -105,6 +107,30 @@ def look(options: ConnectionOptions, bucket: str, *, key_prefix: str = "", wait:
         time.sleep(min(_PAUSE_SECONDS, left))
 
 
+def is_listable_by_everybody(options: ConnectionOptions, bucket: str) -> bool | None:
+    """Return whether the bucket can be listed without credentials, None where the store's answer does not show it.
+
+    Raises Boto3MissingError.
+    """
+    try:
+        client = anonymous_s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config}))
+        _ask(client, "list_objects_v2", Bucket=bucket, MaxKeys=1)
+    except (PermissionDeniedError, BadCredentialsError):
+        return False
+    except S3Error:
+        return None
+    return True
+
+
+def stored_cache_control(client: t.Any, bucket: str, key: str) -> str | None:
+    """Return the Cache-Control that the store keeps for an object, None where it has none or does not tell."""
+    try:
+        found: str | None = _ask(client, "head_object", Bucket=bucket, Key=key).get("CacheControl")
+    except S3Error:
+        return None
+    return found
+
+
 def _look_once(options: ConnectionOptions, bucket: str, key_prefix: str) -> Access:
     witness = _Witness()
     try:
@@ -167,11 +193,10 @@ def _refused(error: S3Error, client: t.Any, bucket: str, witness: _Witness, *, e
 
 
 def _ask(client: t.Any, method: str, **arguments: t.Any) -> dict[str, t.Any]:
-    operation = {"list_objects_v2": "ListObjectsV2", "head_bucket": "HeadBucket"}[method]
     try:
         answer: dict[str, t.Any] = getattr(client, method)(**arguments)
     except Exception as error:
-        raise translate(error, operation) from error
+        raise translate(error, _OPERATIONS[method]) from error
     return answer
 
 

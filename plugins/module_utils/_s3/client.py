@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import translate
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
@@ -18,6 +19,7 @@ _IMPORT_ERROR: str | None = None
 try:
     import boto3
     import botocore
+    from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 except ImportError as _error:
@@ -76,6 +78,12 @@ def s3_client(options: ConnectionOptions, *, max_pool_connections: int = 10) -> 
         raise ConnectionOptionsError(
             f"endpoint_url is not accepted by botocore {botocore.__version__}: {error}"
         ) from error
+
+
+def anonymous_s3_client(options: ConnectionOptions) -> t.Any:
+    """Return a client like that of s3_client, but one that signs nothing, as if it were anybody's."""
+    nobody = replace(options, access_key=None, secret_key=None, session_token=None, profile=None)
+    return s3_client(replace(nobody, aws_config={**options.aws_config, "signature_version": UNSIGNED}))
 
 
 def _config(options: ConnectionOptions, max_pool_connections: int) -> t.Any:

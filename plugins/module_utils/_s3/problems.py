@@ -40,6 +40,7 @@ WRONG_REGION = "WrongRegion"
 
 _CERTIFICATE_CODES = {CERTIFICATE_NOT_TRUSTED, CERTIFICATE_OF_OTHER_HOST, CERTIFICATE_EXPIRED}
 _MAYBE_PATH = "if the name that was tried begins with the bucket's name, set addressing_style: path"
+_OF_GATEWAYS = {502, 503, 504}
 # What is behind a code, and what to do.
 _MEANINGS = {
     NAME_NOT_RESOLVED: (
@@ -143,8 +144,10 @@ def transport_code(error: BaseException) -> str | None:
 
 def _code_of(error: S3Error) -> str:
     if error.status is not None:
-        # Every store sends a code with the answer to a GET; botocore falls back to the status.
-        return NOT_S3 if error.code == str(error.status) == "404" else error.code or f"HTTP{error.status}"
+        # Every store sends a code with the answer to a GET; where none came, botocore takes the status for it.
+        if error.code not in ("", str(error.status)):
+            return error.code
+        return f"HTTP{error.status}" if error.status in _OF_GATEWAYS else NOT_S3
     if error.code == "ResponseParserError":
         return NOT_S3
     if error.code in ("SSLError", "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"):

@@ -1,0 +1,421 @@
+#!/usr/bin/python
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module fediverse.mastodon_s3.s3_sync_info."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: s3_sync_info
+short_description: Compare a folder with a bucket, and ask for its objects as visitors do
+description:
+  - Walks a folder and lists a bucket, and tells what is in both, what only one of them has, and what differs in size.
+    Nothing is changed, and the memory that is needed does not depend on the number of files.
+  - With O(public_url), asks without credentials for a sample of the objects that should be public, and of those that
+    should be private, and for a listing of the bucket.
+  - Files and exposures follow from the same options as in M(fediverse.mastodon_s3.s3_sync). Once Mastodon uses the
+    bucket, it deletes and suspends only there, so that files which only the disk has, and private objects whose files
+    look public, are no mistakes any more.
+  - Differences do not make the task fail.
+author: fediverse.mastodon_s3 contributors (@fediverse)
+extends_documentation_fragment:
+  - fediverse.mastodon_s3.connection
+  - fediverse.mastodon_s3.attributes
+  - fediverse.mastodon_s3.attributes.actiongroup_s3
+  - fediverse.mastodon_s3.attributes.info_module
+options:
+  src:
+    description:
+      - Folder on the host that runs the module.
+    type: path
+    required: true
+  bucket:
+    description:
+      - Name of the bucket.
+    type: str
+    required: true
+  key_prefix:
+    description:
+      - Folder in the bucket that holds the tree. A slash at its end is added if missing.
+    type: str
+    default: ""
+  exposure:
+    description:
+      - How private objects are kept private.
+      - With V(acl), each object has an ACL, and private files inside of O(public_prefixes) are expected in the bucket.
+      - With V(policy), the bucket's policy opens O(public_prefixes), and private files inside of them should not be in
+        the bucket.
+    type: str
+    choices: [acl, policy]
+    default: acl
+  public_prefixes:
+    description:
+      - Folders whose files are public, but for those that neither group nor others may read.
+    type: list
+    elements: str
+    default:
+      - accounts
+      - cache
+      - custom_emojis
+      - media_attachments
+      - preview_card_providers
+      - preview_cards
+      - site_uploads
+  private_prefixes:
+    description:
+      - Folders whose files are private whatever their mode. Their names are as good as passwords and masked in the
+        result.
+    type: list
+    elements: str
+    default: [backups, imports]
+  include:
+    description:
+      - Patterns of the paths below O(src) to compare. Without any, all of them.
+      - V(*) and V(?) stand for anything but a slash, V(**) for anything.
+    type: list
+    elements: str
+    default: []
+  exclude:
+    description:
+      - Patterns of paths to leave out on both sides. They win over O(include).
+    type: list
+    elements: str
+    default: []
+  cache_control:
+    description:
+      - Header C(Cache-Control) that public objects should have. An empty one is not compared.
+    type: str
+    default: public, max-age=315576000, immutable
+  settle_seconds:
+    description:
+      - A file below O(public_prefixes) that looks private and has changed within so many seconds may be still in the
+        writing. It is left out.
+    type: int
+    default: 60
+  newer_than:
+    description:
+      - Time in seconds since the epoch. Only objects that were written later count as RV(counts.extra).
+      - It is held against the store's clock, see RV(fediverse.mastodon_s3.s3_storage_info#module:clock_offset).
+    type: float
+  public_url:
+    description:
+      - Address below which visitors fetch the files, with O(key_prefix) if there is one, for example
+        V(https://files.example.com) or V(https://s3.example.com/bucket/prefix). Keys are escaped as Mastodon does.
+      - Without it, nothing is asked as a visitor, but for a listing of the bucket.
+    type: str
+  public_ca_bundle:
+    description:
+      - File with certificates in PEM format, on the host that runs the module, of authorities to trust at O(public_url)
+        beside those of the system.
+    type: path
+  sample:
+    description:
+      - How many public and how many private files are asked for. They are chosen evenly over the whole tree, the same
+        ones each time for the same tree.
+    type: int
+    default: 100
+  limit:
+    description:
+      - How many names or examples each list of the result holds at most.
+    type: int
+    default: 20
+seealso:
+  - module: fediverse.mastodon_s3.s3_sync
+  - module: fediverse.mastodon_s3.s3_storage_info
+"""
+
+EXAMPLES = r"""
+- name: Compare the media on disk with the bucket, and ask for some as visitors do
+  fediverse.mastodon_s3.s3_sync_info:
+    src: /home/mastodon/live/public/system
+    bucket: mastodon-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    exclude: ["imports/**"]
+    public_url: https://files.example.com
+  register: comparison
+
+- name: Stop if something is missing or exposed
+  ansible.builtin.assert:
+    that:
+      - comparison.counts.missing == 0
+      - comparison.counts.exposed == 0
+      - comparison.sampled.public.unreadable == 0
+      - comparison.sampled.private.readable == 0
+      - not comparison.listable
+"""
+
+RETURN = r"""
+counts:
+  description: Numbers of files and objects.
+  returned: always
+  type: dict
+  contains:
+    files:
+      description: Files that are expected in the bucket.
+      type: int
+      returned: always
+    bytes:
+      description: Their size.
+      type: int
+      returned: always
+    present:
+      description: Those that the bucket has.
+      type: int
+      returned: always
+    missing:
+      description: Those that it lacks.
+      type: int
+      returned: always
+    size_differs:
+      description: Those whose object has another size.
+      type: int
+      returned: always
+    extra:
+      description: Objects below the public and private prefixes without a file, and newer than O(newer_than).
+      type: int
+      returned: always
+    exposed:
+      description: With O(exposure=policy), private files whose object is where the policy opens the bucket.
+      type: int
+      returned: always
+    out_of_scope:
+      description: Objects below O(key_prefix) that the options leave out, and newer than O(newer_than).
+      type: int
+      returned: always
+  sample:
+    files: 1200
+    bytes: 734003200
+    present: 1199
+    missing: 1
+    size_differs: 0
+    extra: 0
+    exposed: 0
+    out_of_scope: 0
+left_out:
+  description:
+    - Numbers of paths on disk that are not compared, by reason, such as V(filtered), V(unknown_folder), V(kept_home),
+      V(settling), V(unreadable) or V(symlink).
+  returned: always
+  type: dict
+  sample:
+    filtered: 3
+missing:
+  description: Some of the missing files. Names below the private prefixes are masked.
+  returned: always
+  type: list
+  elements: str
+  sample: [accounts/avatars/000/000/001/original/0123456789abcdef.png]
+extra:
+  description: Some of the extra objects. Names below the private prefixes are masked.
+  returned: always
+  type: list
+  elements: str
+  sample: ["backups/***"]
+size_differs:
+  description: Some of the objects of another size. Names below the private prefixes are masked.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+sampled:
+  description: What visitors got. All is 0 without O(public_url).
+  returned: always
+  type: dict
+  contains:
+    public:
+      description: Of files that should be public.
+      type: dict
+      returned: always
+      contains:
+        asked:
+          description: How many were asked for. Fewer than O(sample) if there are no more, or if nothing answers.
+          type: int
+          returned: always
+        readable:
+          description: How many visitors can read.
+          type: int
+          returned: always
+        wrong_type:
+          description: How many of them come with a wrong C(Content-Type).
+          type: int
+          returned: always
+        wrong_cache_header:
+          description: How many of them come with another C(Cache-Control), and are stored with another one, too.
+          type: int
+          returned: always
+        unreadable:
+          description: How many visitors can't read.
+          type: int
+          returned: always
+        examples:
+          description:
+            - Some that are not as they should be. RV(ignore:reason) is the store's error code, V(NameNotResolved),
+              V(ConnectionRefused), V(TimedOut), V(CertificateNotTrusted), V(CertificateOfOtherHost),
+              V(CertificateExpired), C(HTTP) and the status, or what is wrong with a header.
+          type: list
+          elements: dict
+          returned: always
+          contains: &example
+            key:
+              description: The file, masked if its name is as good as a password.
+              type: str
+              returned: always
+            status:
+              description: Status of the answer, V(none) where none came.
+              type: int
+              returned: always
+            reason:
+              description: What is wrong.
+              type: str
+              returned: always
+    private:
+      description: Of files that should be private.
+      type: dict
+      returned: always
+      contains:
+        asked:
+          description: How many were asked for.
+          type: int
+          returned: always
+        denied:
+          description: How many were denied to visitors.
+          type: int
+          returned: always
+        readable:
+          description: How many visitors can read.
+          type: int
+          returned: always
+        unanswered:
+          description: How many got no answer, or one that shows neither.
+          type: int
+          returned: always
+        examples:
+          description: Some that are readable or unanswered.
+          type: list
+          elements: dict
+          returned: always
+          contains: *example
+  sample:
+    public: {asked: 100, readable: 100, wrong_type: 0, wrong_cache_header: 0, unreadable: 0, examples: []}
+    private: {asked: 2, denied: 2, readable: 0, unanswered: 0, examples: []}
+listable:
+  description:
+    - Whether everybody can list the bucket, at the store or at O(public_url). V(none) where no answer shows it.
+  returned: always
+  type: bool
+  sample: false
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import (
+    is_listable_by_everybody,
+    stored_cache_control,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError, check_base
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    ConnectionOptionsError,
+    connection_argument_spec,
+    connection_options,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit import Question, audit
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, patterns, prefixes
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+
+_PUBLIC_PREFIXES = [
+    "accounts",
+    "cache",
+    "custom_emojis",
+    "media_attachments",
+    "preview_card_providers",
+    "preview_cards",
+    "site_uploads",
+]
+_WHOLE_NUMBERS = ("settle_seconds", "sample", "limit")
+
+
+def _question(params: dict[str, Any]) -> Question:
+    for name in _WHOLE_NUMBERS:
+        if params[name] < 0:
+            raise SyncError(f"{name} is {params[name]}; give 0 or more")
+    rules = Rules(
+        mode=ExposureMode(params["exposure"]),
+        public_prefixes=prefixes("public_prefixes", params["public_prefixes"]),
+        private_prefixes=prefixes("private_prefixes", params["private_prefixes"]),
+        include=patterns("include", params["include"]),
+        exclude=patterns("exclude", params["exclude"]),
+        cache_control=params["cache_control"] or None,
+        settle_ns=params["settle_seconds"] * 10**9,
+    )
+    return Question(
+        rules=rules,
+        public_url=check_base("public_url", params["public_url"]) if params["public_url"] else None,
+        public_ca_bundle=params["public_ca_bundle"] or None,
+        sample=params["sample"],
+        limit=params["limit"],
+        newer_than=params["newer_than"],
+    )
+
+
+def _key_prefix(value: str) -> str:
+    return f"{value.strip('/')}/" if value.strip("/") else ""
+
+
+def _run(params: dict[str, Any]) -> dict[str, Any]:
+    question = _question(params)
+    options = connection_options(params)
+    client = s3_client(options)
+    store = Store(client, params["bucket"], _key_prefix(params["key_prefix"]), acl=False)
+    source = Source(params["src"])
+    try:
+        result = audit(
+            question, source, store, lambda key: stored_cache_control(client, store.bucket, store.prefix + key)
+        )
+    finally:
+        source.close()
+    listable = is_listable_by_everybody(options, params["bucket"])
+    seen = [answer for answer in (result["listable"], listable) if answer is not None]
+    return {**result, "listable": any(seen) if seen else None}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "src": {"type": "path", "required": True},
+            "bucket": {"type": "str", "required": True},
+            "key_prefix": {"type": "str", "default": "", "no_log": False},
+            "exposure": {"type": "str", "choices": ["acl", "policy"], "default": "acl"},
+            "public_prefixes": {"type": "list", "elements": "str", "default": _PUBLIC_PREFIXES},
+            "private_prefixes": {"type": "list", "elements": "str", "default": ["backups", "imports"]},
+            "include": {"type": "list", "elements": "str", "default": []},
+            "exclude": {"type": "list", "elements": "str", "default": []},
+            "cache_control": {"type": "str", "default": "public, max-age=315576000, immutable"},
+            "settle_seconds": {"type": "int", "default": 60},
+            "newer_than": {"type": "float"},
+            "public_url": {"type": "str"},
+            "public_ca_bundle": {"type": "path"},
+            "sample": {"type": "int", "default": 100},
+            "limit": {"type": "int", "default": 20},
+            **connection_argument_spec(),
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = _run(module.params)
+    except (AddressError, ConnectionOptionsError, Boto3MissingError, S3Error, SyncError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
