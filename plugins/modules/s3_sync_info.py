@@ -38,54 +38,55 @@ options:
     required: true
   key_prefix:
     description:
-      - Folder in the bucket that holds the tree. A slash at its end is added if missing.
+      - Folder in the bucket that holds the tree.
     type: str
-    default: ""
+    default: ''
   exposure:
     description:
-      - How private objects are kept private.
-      - With V(acl), each object has an ACL, and private files inside of O(public_prefixes) are expected in the bucket.
-      - With V(policy), the bucket's policy opens O(public_prefixes), and private files inside of them should not be in
-        the bucket.
+      - How it is decided who can read an object.
+      - With V(acl), each object has an ACL, and private files inside O(public_prefixes) are expected in the bucket.
+      - With V(policy), a bucket policy opens O(public_prefixes), and private files inside them should not be in the
+        bucket.
     type: str
     choices: [acl, policy]
     default: acl
   public_prefixes:
     description:
-      - Folders whose files are public, but for those that neither group nor others may read.
+      - Folders of O(src) whose files are public, but for those that neither their group nor others may read.
+      - Files that are below none of O(public_prefixes) and O(private_prefixes) are left out.
     type: list
     elements: str
     default:
-      - accounts
-      - cache
-      - custom_emojis
-      - media_attachments
-      - preview_card_providers
-      - preview_cards
-      - site_uploads
+      - accounts/
+      - cache/
+      - custom_emojis/
+      - media_attachments/
+      - preview_card_providers/
+      - preview_cards/
+      - site_uploads/
   private_prefixes:
     description:
-      - Folders whose files are private whatever their mode. Their names are as good as passwords and masked in the
-        result.
+      - Folders of O(src) whose files are private whatever their mode. Wins over O(public_prefixes).
+      - Names of files outside of O(public_prefixes) are masked in the result.
     type: list
     elements: str
-    default: [backups, imports]
+    default: [backups/]
   include:
     description:
-      - Patterns of the paths below O(src) to compare. Without any, all of them.
-      - V(*) and V(?) stand for anything but a slash, V(**) for anything.
+      - If not empty, only files that match one of these patterns are looked at, see
+        O(fediverse.mastodon_s3.s3_sync#module:include).
     type: list
     elements: str
     default: []
   exclude:
     description:
-      - Patterns of paths to leave out on both sides. They win over O(include).
+      - Files that match one of these patterns are left out, in O(src) as in the bucket. Wins over O(include).
     type: list
     elements: str
-    default: []
+    default: ['**/.*']
   cache_control:
     description:
-      - Header C(Cache-Control) that public objects should have. An empty one is not compared.
+      - The C(Cache-Control) header that public objects should have. If it is empty, none is compared.
     type: str
     default: public, max-age=315576000, immutable
   settle_seconds:
@@ -133,7 +134,6 @@ EXAMPLES = r"""
     bucket: mastodon-media
     region: eu-central-1
     credentials_file: /home/mastodon/live/.env.production
-    exclude: ["imports/**"]
     public_url: https://files.example.com
   register: comparison
 
@@ -326,38 +326,23 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     connection_options,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit import Question, audit
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, SyncError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, patterns, prefixes
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
+    CACHE_CONTROL,
+    key_prefix_from,
+    place_argument_spec,
+    rules_from,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
 
-_PUBLIC_PREFIXES = [
-    "accounts",
-    "cache",
-    "custom_emojis",
-    "media_attachments",
-    "preview_card_providers",
-    "preview_cards",
-    "site_uploads",
-]
-_WHOLE_NUMBERS = ("settle_seconds", "sample", "limit")
-
 
 def _question(params: dict[str, Any]) -> Question:
-    for name in _WHOLE_NUMBERS:
+    for name in ("sample", "limit"):
         if params[name] < 0:
-            raise SyncError(f"{name} is {params[name]}; give 0 or more")
-    rules = Rules(
-        mode=ExposureMode(params["exposure"]),
-        public_prefixes=prefixes("public_prefixes", params["public_prefixes"]),
-        private_prefixes=prefixes("private_prefixes", params["private_prefixes"]),
-        include=patterns("include", params["include"]),
-        exclude=patterns("exclude", params["exclude"]),
-        cache_control=params["cache_control"] or None,
-        settle_ns=params["settle_seconds"] * 10**9,
-    )
+            raise SyncError(f"{name}: {params[name]} is too small: use 0 or more")
     return Question(
-        rules=rules,
+        rules=rules_from(params),
         public_url=check_base("public_url", params["public_url"]) if params["public_url"] else None,
         public_ca_bundle=params["public_ca_bundle"] or None,
         sample=params["sample"],
@@ -366,15 +351,11 @@ def _question(params: dict[str, Any]) -> Question:
     )
 
 
-def _key_prefix(value: str) -> str:
-    return f"{value.strip('/')}/" if value.strip("/") else ""
-
-
 def _run(params: dict[str, Any]) -> dict[str, Any]:
     question = _question(params)
     options = connection_options(params)
     client = s3_client(options)
-    store = Store(client, params["bucket"], _key_prefix(params["key_prefix"]), acl=False)
+    store = Store(client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
     source = Source(params["src"])
     try:
         result = audit(
@@ -391,15 +372,8 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "src": {"type": "path", "required": True},
-            "bucket": {"type": "str", "required": True},
-            "key_prefix": {"type": "str", "default": "", "no_log": False},
-            "exposure": {"type": "str", "choices": ["acl", "policy"], "default": "acl"},
-            "public_prefixes": {"type": "list", "elements": "str", "default": _PUBLIC_PREFIXES},
-            "private_prefixes": {"type": "list", "elements": "str", "default": ["backups", "imports"]},
-            "include": {"type": "list", "elements": "str", "default": []},
-            "exclude": {"type": "list", "elements": "str", "default": []},
-            "cache_control": {"type": "str", "default": "public, max-age=315576000, immutable"},
+            **place_argument_spec(),
+            "cache_control": {"type": "str", "default": CACHE_CONTROL},
             "settle_seconds": {"type": "int", "default": 60},
             "newer_than": {"type": "float"},
             "public_url": {"type": "str"},
