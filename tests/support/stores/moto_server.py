@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from stores import packages, processes
 from stores.model import Request, Store
+
+_APP = Path(__file__).with_name("moto_app.py")
 
 
 def start(request: Request) -> Store:
@@ -16,7 +19,7 @@ def start(request: Request) -> Store:
     port = request.port or processes.free_port(request.host)
     log = request.directory / "logs" / "moto.log"
     pid = processes.spawn(
-        [sys.executable, "-m", "moto.server", "-H", request.host, "-p", str(port)],
+        [sys.executable, str(_APP), request.host, str(port)],
         log,
         bound_to_parent=request.bound_to_parent,
     )
