@@ -268,10 +268,30 @@ complete:
   type: bool
   sample: true
 source:
-  description: What was found in O(src). The state is V(present), V(empty) or V(missing).
+  description: What was found in O(src).
   returned: always
   type: dict
-  sample: {state: present, files: 100000, bytes: 39969214756}
+  contains:
+    state:
+      description: Is V(present), V(empty) or, with O(authority=bucket), V(missing).
+      type: str
+      sample: present
+    files:
+      description: Number of files, also of those that are left out.
+      type: int
+      sample: 100002
+    bytes:
+      description: Their size.
+      type: int
+      sample: 39969214756
+    folders:
+      description: Files and bytes of each folder in O(src), of thirty at most.
+      type: dict
+      sample: {accounts: {files: 2, bytes: 1042}, cache: {files: 100000, bytes: 39969213714}}
+    exposure:
+      description: Number of files in scope, by the exposure that they have to get.
+      type: dict
+      sample: {public: 99990, private: 10}
 transferred_bytes:
   description: Bytes that were sent.
   returned: always

@@ -247,12 +247,18 @@ class _Run:
         actions = self._actions(self._steps())
         recorded = actions if self._settings.check_mode else self._journal.recorded(actions)
         try:
-            for outcome in self._transfer.run(recorded):
+            for outcome in self._transfer.run(self._until_stopped(recorded)):
                 self._take(outcome)
         except S3Error as error:
             self._breaker.stop(str(error))  # of the listing; what was under way stays pending
         if not self._settings.check_mode:
             self._journal.commit()
+
+    def _until_stopped(self, actions: Iterable[Action]) -> Iterator[Action]:
+        for action in actions:
+            if self._breaker.stopped is not None:
+                return
+            yield action
 
     def _take(self, outcome: Outcome) -> None:
         if not self._settings.check_mode:
@@ -301,14 +307,12 @@ class _Run:
             if item is None:
                 return
             if isinstance(item, Entry):
-                self._tally.saw(item.size)
+                self._tally.saw(item)
             yield item
 
     def _actions(self, steps: Iterable[Step]) -> Iterator[Action]:
         """Yield the actions among the steps, and see to all others."""
         for step in steps:
-            if self._breaker.stopped is not None:
-                return
             if isinstance(step, Action):
                 yield step
             elif isinstance(step, Unchanged):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Entry,
+    Exposure,
     Failure,
     Note,
     Outcome,
@@ -24,6 +26,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules 
 EXAMPLES_SHOWN = 10
 FAILURES_SHOWN = 20
 DIFF_SHOWN = 100
+FOLDERS_SHOWN = 30
+OTHER_FOLDERS = "(others)"
 
 _REASON_OF = {
     ProblemKind.SYMLINK: Reason.SYMLINK,
@@ -58,6 +62,8 @@ class Tally:
 
     def __init__(self, rules: Rules) -> None:
         self.files = _Amount()
+        self.folders: dict[str, _Amount] = {}
+        self.exposure = dict.fromkeys(Exposure, 0)
         self.actions = {name: _Amount() for name in ("upload", "set_acl", "delete", "withdraw")}
         self.unchanged = _Amount()
         self.skipped: dict[Reason, _Amount] = {}
@@ -73,9 +79,16 @@ class Tally:
         self._rules = rules
         self._doomed_keys: list[str] = []
 
-    def saw(self, size: int) -> None:
+    def saw(self, entry: Entry) -> None:
         """Count a file that the walk offered."""
-        self.files.add(size)
+        self.files.add(entry.size)
+        folder = entry.key.partition("/")[0] if "/" in entry.key else ""
+        if folder not in self.folders and len(self.folders) >= FOLDERS_SHOWN:
+            folder = OTHER_FOLDERS
+        self.folders.setdefault(folder, _Amount()).add(entry.size)
+        exposure = self._rules.judge(entry).exposure
+        if exposure is not None:
+            self.exposure[exposure] += 1
 
     def note(self, note: Note) -> None:
         """Count a path that is left out."""
@@ -172,7 +185,15 @@ class Report:
         tally, sending = self.tally, self.seconds.get("transfer", 0.0)
         return {
             "changed": tally.changed,
-            "source": {"state": self.source, "files": tally.files.count, "bytes": tally.files.bytes},
+            "source": {
+                "state": self.source,
+                "files": tally.files.count,
+                "bytes": tally.files.bytes,
+                "folders": {
+                    name: {"files": a.count, "bytes": a.bytes} for name, a in sorted(tally.folders.items()) if name
+                },
+                "exposure": {exposure.value: count for exposure, count in tally.exposure.items()},
+            },
             "actions": {name: {"count": a.count, "bytes": a.bytes} for name, a in tally.actions.items()},
             "unchanged": {"count": tally.unchanged.count, "bytes": tally.unchanged.bytes},
             "left_out": {

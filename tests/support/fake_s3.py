@@ -1,0 +1,146 @@
+"""A bucket in memory behind the few methods of a boto3 client that the engine calls, with a hook for every call.
+
+It is for what a real server can't be made to do on demand: to fail, or to have a file changed in the middle of a request.
+What stores really answer is looked at in tests/stores.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import hashlib
+import typing as t
+from types import SimpleNamespace
+
+from botocore.exceptions import ClientError
+
+MODIFIED = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+@dataclasses.dataclass
+class Stored:
+    """One object, and every ACL that it ever had."""
+
+    body: bytes
+    acl: str
+    headers: dict[str, str]
+    etag: str
+    acls: list[str]
+
+
+class FakeS3:
+    """The client. `hook(operation, key)` is called before each operation, and may raise what `error` returns."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Stored] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.hook: t.Callable[[str, str], None] = lambda _operation, _key: None
+        self.after: t.Callable[[str, str], None] = lambda _operation, _key: None
+        self.meta = SimpleNamespace(
+            config=SimpleNamespace(request_checksum_calculation="when_required"),
+            events=SimpleNamespace(register=lambda *_arguments: None),
+        )
+
+    def error(self, code: str, status: int = 400, operation: str = "PutObject", message: str = "") -> ClientError:
+        """An answer of the store that botocore raises."""
+        return ClientError(
+            {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation
+        )
+
+    def count(self, operation: str) -> int:
+        """How often an operation was called."""
+        return sum(1 for name, _key in self.calls if name == operation)
+
+    def acls(self) -> dict[str, str]:
+        """The ACL of each object."""
+        return {key: stored.acl for key, stored in self.objects.items()}
+
+    def _begin(self, operation: str, key: str) -> None:
+        self.calls.append((operation, key))
+        self.hook(operation, key)
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **arguments: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("PutObject", Key)
+        md5 = hashlib.md5(Body, usedforsecurity=False)
+        if "ContentMD5" in arguments and base64.b64decode(arguments["ContentMD5"]) != md5.digest():
+            raise self.error("BadDigest")
+        self._store(Key, Body, md5.hexdigest(), arguments)
+        self.after("PutObject", Key)
+        return {"ETag": f'"{md5.hexdigest()}"'}
+
+    def upload_fileobj(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Fileobj: t.Any,  # noqa: N803
+        ExtraArgs: dict[str, str],  # noqa: N803
+        Config: t.Any,  # noqa: N803
+    ) -> None:
+        self._begin("UploadFileobj", Key)
+        parts = list(iter(lambda: Fileobj.read(Config.multipart_chunksize), b""))
+        digests = b"".join(hashlib.md5(part, usedforsecurity=False).digest() for part in parts)
+        etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+        self._store(Key, b"".join(parts), etag, ExtraArgs)
+        self.after("UploadFileobj", Key)
+
+    def _store(self, key: str, body: bytes, etag: str, arguments: dict[str, str]) -> None:
+        acl = arguments.get("ACL", "none")
+        acls = [*self.objects[key].acls, acl] if key in self.objects else [acl]
+        headers = {name: value for name, value in arguments.items() if name not in ("ACL", "ContentMD5")}
+        self.objects[key] = Stored(body, acl, headers, etag, acls)
+
+    def put_object_acl(self, *, Bucket: str, Key: str, ACL: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("PutObjectAcl", Key)
+        if Key not in self.objects:
+            raise self.error("NoSuchKey", 404, "PutObjectAcl")
+        self.objects[Key].acl = ACL
+        self.objects[Key].acls.append(ACL)
+        self.after("PutObjectAcl", Key)
+        return {}
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("HeadObject", Key)
+        if Key not in self.objects:
+            raise self.error("404", 404, "HeadObject", "Not Found")
+        stored = self.objects[Key]
+        return {"ETag": f'"{stored.etag}"', "ContentLength": len(stored.body)}
+
+    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("DeleteObject", Key)
+        self.objects.pop(Key, None)
+        return {}
+
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, t.Any]) -> dict[str, t.Any]:  # noqa: N803
+        errors = []
+        self._begin("DeleteObjects", "")
+        for name in Delete["Objects"]:
+            try:
+                self.hook("DeleteOneOfMany", name["Key"])
+            except ClientError as error:
+                errors.append({"Key": name["Key"], **error.response["Error"]})
+            else:
+                self.objects.pop(name["Key"], None)
+        return {"Errors": errors}
+
+    def list_objects_v2(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Prefix: str = "",  # noqa: N803
+        ContinuationToken: str = "",  # noqa: N803
+    ) -> dict[str, t.Any]:
+        self._begin("ListObjectsV2", Prefix)
+        keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > ContinuationToken)
+        found = [
+            {
+                "Key": key,
+                "Size": len(self.objects[key].body),
+                "ETag": f'"{self.objects[key].etag}"',
+                "LastModified": MODIFIED,
+            }
+            for key in keys[:3]
+        ]
+        more = len(keys) > 3
+        return {"Contents": found, "IsTruncated": more, **({"NextContinuationToken": keys[2]} if more else {})}

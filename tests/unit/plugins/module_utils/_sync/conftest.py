@@ -1,0 +1,89 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A tree, a bucket in memory, and runs of the engine between them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import send
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
+    settings_from,
+    sync_argument_spec,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "support"))
+
+from fake_s3 import FakeS3
+
+OLD = time.time() - 3600
+
+
+class World:
+    """A folder to write files in, and a bucket to sync them to."""
+
+    def __init__(self, path):
+        self.src = path / "tree"
+        self.src.mkdir()
+        self.state_dir = path / "state"
+        self.s3 = FakeS3()
+
+    def write(self, key, content=b"x", mode=0o644):
+        path = self.src / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
+        os.utime(path, (OLD, OLD))
+        return path
+
+    def params(self, **changes):
+        defaults = {name: option.get("default") for name, option in sync_argument_spec().items()}
+        own = {"src": str(self.src), "bucket": "media", "state_dir": str(self.state_dir), "settle_seconds": 0}
+        return {**defaults, **own, **changes}
+
+    def settings(self, check=False, **changes):
+        return settings_from(self.params(**changes), check_mode=check)
+
+    def sync(self, check=False, transfer=None, progress=None, store=True, **changes):
+        settings = self.settings(check, **changes)
+        real = Store(self.s3, "media", settings.prefix, acl=settings.rules.mode.value == "acl") if store else None
+        self.s3.calls.clear()
+        return sync(settings, real, transfer=transfer, progress=progress)
+
+    def rows(self, **changes):
+        journal = Journal.peek(self.settings(**changes).journal_path)
+        try:
+            return {row.key: row for row in journal.rows()}
+        finally:
+            journal.close()
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """An empty tree and an empty bucket."""
+    monkeypatch.setattr(send, "_PAUSE_SECONDS", 0.0)
+    return World(tmp_path)
+
+
+@pytest.fixture
+def done():
+    """What a report counts as done, without the zeros."""
+    return lambda report: {
+        name: amount["count"] for name, amount in report.as_dict()["actions"].items() if amount["count"]
+    }
+
+
+@pytest.fixture
+def left_out():
+    """What a report counts as left out."""
+    return lambda report: {name: amount["count"] for name, amount in report.as_dict()["left_out"].items()}
