@@ -191,6 +191,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.editor import Edit, edit
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.masking import masked_diff
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.problems import find_problems
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.request import Request, request
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.writer import (
     Target,
@@ -248,7 +249,7 @@ def main() -> None:
         if target.status is None and asked.values and not asked.create:
             raise DotenvError(f"{target.path} does not exist; check the path, or set create to true")
         edited = edit(target.data, asked.values, asked.absent, comment_out=asked.comment_out)
-        for problem in edited.after.problems:
+        for problem in find_problems(edited.after):
             module.warn(f"{target.path}, line {problem.line}: {problem.message}")
         result = _apply(module, asked, target, edited)
     except DotenvError as error:

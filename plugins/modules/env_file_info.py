@@ -144,6 +144,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.lookup import combine, listed
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.problems import find_problems
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.reader import read_document
 
 
@@ -166,7 +167,7 @@ def main() -> None:
             if exists:
                 document = read_document(path)
                 documents.append((path, document))
-                problems = [vars(problem) for problem in document.problems]
+                problems = [vars(problem) for problem in find_problems(document)]
             files.append({"path": path, "exists": exists, "problems": problems})
     except DotenvError as error:
         module.fail_json(msg=str(error))

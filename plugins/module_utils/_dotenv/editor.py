@@ -18,6 +18,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.pars
     is_conventional,
     parse,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.problems import find_problems
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.quoting import (
     check_name,
     is_portable,
@@ -199,8 +200,8 @@ def _check(before: Document, after: Document, values: dict[str, str], absent: tu
     for name in read:
         if name not in touched and name not in before.last():
             raise DotenvEditError(f"the edit would bring up {_shown(name)}: {_SUSPECT}")
-    new_faults = {problem.message for problem in after.problems if problem.fatal}
-    new_faults -= {problem.message for problem in before.problems if problem.fatal}
+    new_faults = {problem.message for problem in find_problems(after) if problem.fatal}
+    new_faults -= {problem.message for problem in find_problems(before) if problem.fatal}
     if new_faults:
         raise DotenvEditError(f"after this edit, {'; '.join(sorted(new_faults))}; remove that line first")
 

@@ -18,7 +18,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.pars
 
 MASK = "********"
 
-_COMMENTED = re.compile(rb"#\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
+_COMMENTED = re.compile(rb"#\s*(?:export\s+)?([A-Z_][A-Z0-9_]*)\s*=")
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 
 
@@ -54,7 +54,9 @@ def _masked(document: Document, notes: dict[str, str]) -> str:
 
 
 def _assignment(found: Assignment) -> str:
-    head = ("export " if found.export else "") + (found.name if is_conventional(found.name) else MASK)
+    # A word alone may be a piece of a key.
+    name = found.name if is_conventional(found.name) and not found.bare else MASK
+    head = ("export " if found.export else "") + name
     if found.bare:
         return head
     return f"{head}={'' if found.value_start == found.value_end else MASK}"
@@ -64,6 +66,6 @@ def _other(line: bytes) -> str:
     if not line:
         return ""
     match = _COMMENTED.match(line)
-    if match and is_conventional(match[1].decode("ascii")):
+    if match:
         return f"# {match[1].decode('ascii')}={MASK}"
     return f"# {MASK}" if line.startswith(b"#") else MASK

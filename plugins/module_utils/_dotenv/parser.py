@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 BOM = b"\xef\xbb\xbf"
 
-# Ruby's \w, \s and ^ mean the same as those of Python's byte patterns with re.MULTILINE.
+# Ruby's \w, \s and ^ mean the same as those of Python's byte patterns with re.MULTILINE. Where the gem has \s in front
+# of the name, line feeds are left out here: that finds the same names, without going over blank lines again and again.
 _ASSIGNMENT = re.compile(
     rb"""
-    ^\s*
+    ^[^\S\n]*
     (?P<export>export\s+)?
     (?P<name>[\w.]+)
     (?P<rest>
@@ -40,7 +41,6 @@ _ASSIGNMENT = re.compile(
 _QUOTED = re.compile(rb"\A(['\"])(.*)\1\Z", re.DOTALL)
 _BACKSLASHED = re.compile(rb"\\([^$])")
 _VARIABLE = re.compile(rb"(\\)?\$(?!\()\{?([A-Z0-9_]+)?\}?", re.IGNORECASE)
-_EXPORTED_NAMES = re.compile(rb"^[ \t]*export[ \t]+(?P<names>[\w.]+(?:[ \t]+[\w.]+)*)[ \t]*$", re.MULTILINE)
 _CONVENTIONAL_NAME = re.compile(r"(?:[A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_]*)\Z")
 _RUBY_WHITESPACE = b"\0\t\n\v\f\r "
 
@@ -82,27 +82,11 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something in a file that its readers refuse or take in different ways.
-
-    Attributes:
-        line: Number of the line, from 1.
-        message: What is wrong; names variables, never values.
-        fatal: The readers named in the message refuse the whole file.
-    """
-
-    line: int
-    message: str
-    fatal: bool
-
-
-@dataclass(frozen=True)
 class Document:
-    """A parsed file: its bytes, all its assignments in order, and what is odd about it."""
+    """A parsed file: its bytes, and all its assignments in order."""
 
     data: bytes
     assignments: tuple[Assignment, ...]
-    problems: tuple[Problem, ...]
 
     def last(self) -> dict[str, Assignment]:
         """Return the assignment that counts of each variable, by name, in the order of the file."""
@@ -142,14 +126,14 @@ def parse(data: bytes) -> Document:
                 quote=quote,
             )
         )
-    return Document(data, tuple(assignments), tuple(_problems(text, assignments)))
+    return Document(data, tuple(assignments))
 
 
 class _Normalised:
     """The text as the parser sees it (no byte order mark, LF only), with the way back to the file's own offsets."""
 
     def __init__(self, data: bytes) -> None:
-        self._raw = data
+        self._raw_size = len(data)
         self._skipped = len(BOM) if data.startswith(BOM) else 0
         body = data[self._skipped :]
         # Offsets, in the normalised text, of the line feeds that were two bytes long.
@@ -163,10 +147,6 @@ class _Normalised:
         """Return the file's offset for one in the normalised text."""
         return self._skipped + offset + bisect.bisect_left(self._doubles, offset)
 
-    def raw_bytes(self, start: int, end: int) -> bytes:
-        """Return the file's bytes between two of its own offsets, without white space around them."""
-        return self._raw[start:end].strip()
-
     def line_number(self, offset: int) -> int:
         """Return the number, from 1, of the line that holds the offset."""
         return bisect.bisect_right(self._line_starts, offset)
@@ -178,7 +158,7 @@ class _Normalised:
     def line_end(self, offset: int) -> int:
         """Return the file's offset behind the line (with its end) that holds the offset."""
         number = self.line_number(offset)
-        return self.raw(self._line_starts[number]) if number < len(self._line_starts) else len(self._raw)
+        return self.raw(self._line_starts[number]) if number < len(self._line_starts) else self._raw_size
 
 
 def _value(raw: bytes, legacy: bool) -> tuple[str, bytes, bool]:
@@ -249,39 +229,3 @@ def _command_end(value: bytes, start: int) -> int:
 def is_conventional(name: str) -> bool:
     """Tell whether this looks like a variable's name, and not like a piece of a key that some line holds by mistake."""
     return _CONVENTIONAL_NAME.match(name) is not None
-
-
-def _problems(text: _Normalised, assignments: list[Assignment]) -> list[Problem]:
-    """List what dotenv's versions, or the other readers of such files, refuse or read in different ways."""
-    problems = []
-    known: set[str] = set()
-    for found in assignments:
-        name = found.name if is_conventional(found.name) else "a variable"
-        message = ""
-        if found.export and found.name not in known and (found.bare or found.value_start == found.value_end):
-            since = "" if found.bare else " 3.2 and later"
-            problems.append(
-                Problem(found.line, f"export of {name} without a value is an error for Ruby dotenv{since}", True)
-            )
-        elif found.bare and found.sets:
-            message = "a name alone is an empty value for Ruby dotenv 3.2, and nothing before"
-        elif not found.quote and text.raw_bytes(found.value_start, found.value_end)[:1] in (b"'", b'"'):
-            message = (
-                f"the quote in front of the value of {name} is not closed: systemd and compose read on behind the line"
-            )
-        if message:
-            problems.append(Problem(found.line, message, fatal=False))
-        if not found.bare:
-            known.add(found.name)
-    for match in _EXPORTED_NAMES.finditer(text.data):
-        missing = [name for name in match["names"].decode("ascii").split() if name not in known]
-        offset = text.raw(match.start("names"))
-        if missing and not any(found.start <= offset < found.end for found in assignments):
-            message = f"export of {', '.join(missing)} without a value is an error for Ruby dotenv before 3.2"
-            problems.append(Problem(text.line_number(match.start("names")), message, fatal=True))
-    try:
-        text.data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        message = "a byte that is not UTF-8 is an error for Ruby dotenv"
-        problems.append(Problem(text.line_number(error.start), message, fatal=True))
-    return sorted(problems, key=lambda problem: problem.line)
