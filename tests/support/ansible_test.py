@@ -221,6 +221,7 @@ def integration(end_name: str, targets: list[str]) -> int:
         "--color",
         "no",
         "--allow-destructive",
+        "--continue-on-error",
         "--controller",
         f"origin:python={end.controller_python}@{controller}",
         "--target",
@@ -249,8 +250,7 @@ def main() -> int:
             return sanity(arguments.core, arguments.test)
         return integration(arguments.end, arguments.target)
     except environments.SetupError as error:
-        print(f"ansible_test.py: {error}", file=sys.stderr)
-        return 1
+        return environments.complain("ansible_test.py", error)
 
 
 if __name__ == "__main__":

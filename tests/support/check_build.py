@@ -147,7 +147,9 @@ def main() -> int:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             use(core, path)
         from_a_checkout()
-    except (CheckError, environments.SetupError) as error:
+    except environments.SetupError as error:
+        return environments.complain("check_build.py", error)
+    except CheckError as error:
         print(f"check_build.py: {error}", file=sys.stderr)
         return 1
     return 0

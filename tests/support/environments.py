@@ -10,6 +10,7 @@ Pythons by uv or, where that has no way out of the network, from Debian's packag
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,8 +30,15 @@ REQUIREMENTS = SUPPORT / "requirements"
 LOGS = CACHE / "logs"
 
 
+CANNOT_RUN = 77
+
+
 class SetupError(Exception):
     """A component can't be built; the text says why and what to do."""
+
+
+class MissingPythonError(SetupError):
+    """This machine has no such Python and none could be fetched."""
 
 
 class Component(NamedTuple):
@@ -117,11 +125,16 @@ def python(version: str) -> Path:
     """The interpreter of a version, fetched if this machine lacks it.
 
     Raises:
-        SetupError: There is none and none could be fetched.
+        MissingPythonError: There is none and none could be fetched.
     """
     found = installed_python(version)
     if found:
         return found
+    with locked(f"fetch-python{version}"):
+        return installed_python(version) or _fetched_python(version)
+
+
+def _fetched_python(version: str) -> Path:
     say(f"python {version}: not on this machine, fetching it")
     for attempt in (
         (uv(), "python", "install", "--no-bin", version),
@@ -134,7 +147,7 @@ def python(version: str) -> Path:
         found = installed_python(version)
         if found:
             return found
-    raise SetupError(
+    raise MissingPythonError(
         f"Python {version} is neither on PATH nor below ~/.pyenv/versions, and could not be fetched (see "
         f"{LOGS / f'setup-python{version}.log'}). Install it, for instance with `pyenv install {version}`."
     )
@@ -159,10 +172,12 @@ def venv_builder(*versions: str) -> Callable[[str], None]:
     def build(name: str) -> None:
         target = CACHE / name
         wanted = next((found for found in map(installed_python, versions) if found), None) or python(versions[0])
-        shutil.rmtree(target, ignore_errors=True)
-        run(name, uv(), "venv", "--quiet", "--no-project", "--python", wanted, target)
-        requirements = REQUIREMENTS / f"{name}.txt"
-        run(name, uv(), "pip", "install", "--quiet", "--python", target / "bin" / "python", "-r", requirements)
+        interpreter = target / "bin" / "python"
+        # One that is there is brought up to date in place: somebody may be using it.
+        if not interpreter.exists() or interpreter.resolve() != wanted.resolve():
+            shutil.rmtree(target, ignore_errors=True)
+            run(name, uv(), "venv", "--quiet", "--no-project", "--python", wanted, target)
+        run(name, uv(), "pip", "sync", "--quiet", "--python", interpreter, REQUIREMENTS / f"{name}.txt")
 
     return build
 
@@ -176,6 +191,7 @@ def payload_builder(core: str, *versions: str) -> Callable[[str], None]:
         where = "import ansible, os; print(os.path.dirname(ansible.__file__))"
         source = Path(run(name, CACHE / core / "bin" / "python", "-c", where))
         payload = CACHE / name / "payload" / "ansible"
+        shutil.rmtree(payload, ignore_errors=True)
         payload.mkdir(parents=True)
         (payload / "__init__.py").touch()
         (payload / "module_utils").symlink_to(source / "module_utils")
@@ -270,6 +286,38 @@ def say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
+def in_ci() -> bool:
+    """Whether nothing may be left out."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def complain(program: str, error: SetupError) -> int:
+    """Says why a component is missing and returns the status for it: where CI doesn't ask for all, a Python may be."""
+    print(f"{program}: {error}", file=sys.stderr)
+    if isinstance(error, MissingPythonError) and not in_ci():
+        print(f"{program}: not run here for want of a Python (with CI=true this is an error)", file=sys.stderr)
+        return CANNOT_RUN
+    return 1
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Holds a lock against other processes of this checkout."""
+    locks = CACHE / "stamps"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / f"{name}.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def is_there(name: str, wanted: str) -> bool:
+    """Whether a component was built from these inputs and its interpreter, if it has one, still exists."""
+    stamp = CACHE / "stamps" / name
+    interpreter = CACHE / name / "bin" / "python"
+    dangling = interpreter.is_symlink() and not interpreter.exists()
+    return stamp.exists() and stamp.read_text(encoding="utf-8") == wanted and not dangling
+
+
 def fingerprint(component: Component) -> str:
     """What a component was built from; another value means that it has to be built again."""
     digest = hashlib.sha256(f"1 {ROOT}".encode())
@@ -283,21 +331,17 @@ def ensure(name: str) -> None:
     component = COMPONENTS[name]
     for need in component.needs:
         ensure(need)
-    stamps = CACHE / "stamps"
-    stamps.mkdir(parents=True, exist_ok=True)
-    stamp = stamps / name
     wanted = fingerprint(component)
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    if is_there(name, wanted):
         return
-    with (stamps / f"{name}.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    with locked(name):
+        if is_there(name, wanted):
             return
         say(f"{name}: {component.purpose} ...")
         started = time.monotonic()
         (LOGS / f"setup-{name}.log").unlink(missing_ok=True)
         component.build(name)
-        stamp.write_text(wanted, encoding="utf-8")
+        (CACHE / "stamps" / name).write_text(wanted, encoding="utf-8")
         say(f"{name}: ready after {time.monotonic() - started:.0f} s")
 
 
@@ -322,8 +366,7 @@ def main() -> int:
                 raise SetupError(f"there is no component {name!r}; `{Path(__file__).name} --list` names them")
             ensure(name)
     except SetupError as error:
-        print(f"setup: {error}", file=sys.stderr)
-        return 1
+        return complain("setup", error)
     return 0
 
 

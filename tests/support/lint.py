@@ -87,8 +87,7 @@ def main() -> int:
         environments.ensure("venv")
         environments.ensure("collections")
     except environments.SetupError as error:
-        print(f"lint.py: {error}", file=sys.stderr)
-        return 1
+        return environments.complain("lint.py", error)
     failed = []
     for name in wanted:
         print(f"lint.py: {name} ...", flush=True)

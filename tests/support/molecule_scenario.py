@@ -16,7 +16,6 @@ import environments
 
 CACHE = environments.CACHE
 ROOT = environments.ROOT
-CANNOT_RUN = 77
 
 
 def missing() -> str:
@@ -38,13 +37,12 @@ def main() -> int:
     lacking = missing()
     if lacking:
         print(lacking, file=sys.stderr)
-        return CANNOT_RUN
+        return environments.CANNOT_RUN
     try:
         for need in ("venv", "collections"):
             environments.ensure(need)
     except environments.SetupError as error:
-        print(f"molecule_scenario.py: {error}", file=sys.stderr)
-        return 1
+        return environments.complain("molecule_scenario.py", error)
     words = sys.argv[2:] or ["test"]
     settings = {
         **os.environ,

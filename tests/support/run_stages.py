@@ -18,9 +18,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from environments import CACHE, COMPONENTS, LOGS, ROOT
+from environments import CACHE, CANNOT_RUN, DEFAULT, LOGS, ROOT, in_ci
 
-CANNOT_RUN = 77
 AT_ONCE = 2
 SAY_EVERY = 30.0
 SUPPORT = "tests/support"
@@ -45,7 +44,7 @@ def _stages() -> dict[str, Stage]:
     venv_python = str(CACHE / "venv" / "bin" / "python")
     stores = ("setup", "programs")
     return {
-        "setup": Stage(_script("environments.py", *COMPONENTS), "make setup", ()),
+        "setup": Stage(_script("environments.py", *DEFAULT), "make setup", ()),
         "programs": Stage((venv_python, f"{SUPPORT}/stores", "install"), f"{venv_python} {SUPPORT}/stores install"),
         **{
             f"molecule-{name}": Stage(
@@ -172,11 +171,6 @@ class Board:
             result.verdict
         ]
         print(f"{clock:>8} {count:>5} {name} {words} ({result.seconds:.0f} s) {result.text}", flush=True)
-
-
-def in_ci() -> bool:
-    """Whether nothing may be left out."""
-    return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
 def log_lines(name: str) -> list[str]:

@@ -18,12 +18,12 @@ CACHE = environments.CACHE
 UNIT = "tests/unit/plugins"
 CORES = ("core-2.19", "core-2.20", "core-2.21", "core-2.22")
 NODES = ("node-3.9", "node-3.14")
+OWN_TESTS = {"stores": "tests/stores", "parsers": "tests/parsers"}
 
 
 def run(name: str, words: list[str]) -> int:
     """Runs pytest in this environment and returns its status."""
-    own_tests = {"stores": "tests/stores", "parsers": "tests/parsers"}
-    environment = "venv" if name in own_tests else name
+    environment = "venv" if name in OWN_TESTS else name
     environments.ensure(environment)
     environments.ensure("collections")
     if name in NODES:
@@ -33,11 +33,11 @@ def run(name: str, words: list[str]) -> int:
         ]
     else:
         path = [CACHE / "collections"]
-        wanted = [own_tests.get(name, "tests/unit")]
+        wanted = [OWN_TESTS.get(name, "tests/unit")]
     if any(not word.startswith("-") and os.path.exists(word.partition("::")[0]) for word in words):
         wanted = []
     command = [str(CACHE / environment / "bin" / "python"), "-m", "pytest", *wanted, *words]
-    if not any(word.startswith("-n") for word in words) and name not in own_tests:
+    if not any(word.startswith("-n") for word in words) and name not in OWN_TESTS:
         command += ["-n", "2"]
     print(f"unit.py: {name}: {' '.join(command[2:])}", flush=True)
     settings = {
@@ -57,13 +57,17 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     name, *words = sys.argv[1:]
+    if name not in ("all", *CORES, *NODES, *OWN_TESTS):
+        print(
+            f"unit.py: no environment {name}; there are: {' '.join((*CORES, *NODES, *OWN_TESTS))} all", file=sys.stderr
+        )
+        return 2
     try:
         if name == "all":
             return max(run(each, words) for each in (*CORES, *NODES))
         return run(name, words)
-    except (environments.SetupError, KeyError) as error:
-        print(f"unit.py: {error}", file=sys.stderr)
-        return 1
+    except environments.SetupError as error:
+        return environments.complain("unit.py", error)
 
 
 if __name__ == "__main__":
