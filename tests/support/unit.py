@@ -58,9 +58,7 @@ def main() -> int:
         return 2
     name, *words = sys.argv[1:]
     if name not in ("all", *CORES, *NODES, *OWN_TESTS):
-        print(
-            f"unit.py: no environment {name}; there are: {' '.join((*CORES, *NODES, *OWN_TESTS))} all", file=sys.stderr
-        )
+        print(f"unit.py: no environment {name}; there are: {', '.join((*CORES, *NODES, *OWN_TESTS))}", file=sys.stderr)
         return 2
     try:
         if name == "all":
