@@ -1,0 +1,31 @@
+"""Builds or installs the servers that tests need: MinIO by Go, Ceph by apt; moto is a Python package.
+
+Under CI=true one that can't be had is an error. Elsewhere it is named, and the tests that need it say that they are
+left out.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from environments import in_ci
+from stores import KINDS, MissingError, install
+
+
+def main() -> int:
+    """Installs all kinds of stores."""
+    missing = []
+    for kind in KINDS:
+        print(f"programs.py: {kind} ...", flush=True)
+        try:
+            install(kind)
+        except MissingError as error:
+            missing.append(kind)
+            print(f"programs.py: {kind}: {error}", file=sys.stderr)
+    if missing:
+        print(f"programs.py: tests of {', '.join(missing)} can't run here", file=sys.stderr)
+    return 1 if missing and in_ci() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
