@@ -10,7 +10,6 @@ line.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -45,7 +44,7 @@ def _stages() -> dict[str, Stage]:
     stores = ("setup", "programs")
     return {
         "setup": Stage(_script("environments.py", *DEFAULT), "make setup", ()),
-        "programs": Stage((venv_python, f"{SUPPORT}/stores", "install"), f"{venv_python} {SUPPORT}/stores install"),
+        "programs": Stage((venv_python, f"{SUPPORT}/programs.py"), f"{venv_python} {SUPPORT}/programs.py"),
         **{
             f"molecule-{name}": Stage(
                 _script("molecule_scenario.py", name), f"make molecule SCENARIO={name}", stores, "molecule"
@@ -66,7 +65,7 @@ def _stages() -> dict[str, Stage]:
             )
             for core in ("2.19", "2.20", "2.21", "2.22")
         },
-        "demo": Stage((f"{SUPPORT}/demo/run.sh",), "make demo", stores),
+        "demo": Stage((f"{SUPPORT}/demo/run.sh",), "make demo"),
         "build": Stage(_script("check_build.py"), "make build"),
         **{
             f"unit-{name.removeprefix('core-')}": Stage(_script("unit.py", name), f"make unit ENV={name}")
@@ -192,15 +191,15 @@ def summarise(stages: dict[str, Stage], results: dict[str, Result], seconds: flo
     print(f"\n{'stage':24} {'result':10} {'seconds':>8}")
     for name in stages:
         result = results[name]
-        # Tests that pytest left out inside of a stage are to be seen as well.
-        skipped = [line for line in log_lines(name) if re.match(r"SKIPPED \[", line)]
-        note = (
-            f"  {len(skipped)} reasons for skipped tests in the log" if skipped and result.verdict == "passed" else ""
-        )
-        print(f"{name:24} {result.verdict:10} {result.seconds:8.0f}  {result.text}{note}")
+        print(f"{name:24} {result.verdict:10} {result.seconds:8.0f}  {result.text}")
     for name, result in results.items():
         if result.verdict == "cannot":
             print(f"not run on this machine: {name}: {result.text}")
+    for name in stages:
+        for line in log_lines(name):
+            # What pytest left out inside of a stage that passed.
+            if results[name].verdict == "passed" and line.startswith("SKIPPED ["):
+                print(f"left out in {name}: {line}")
     passed = sum(result.verdict == "passed" for result in results.values())
     print(f"{seconds / 60:.1f} minutes. Logs: {LOGS.relative_to(ROOT)}/")
     print(f"{passed} passed, {len(failed)} failed")
