@@ -12,6 +12,10 @@ def other_lines(path, names)
   File.binread(path).lines.reject { |line| names.any? { |name| line.match?(/\A\s*#?\s*#{name}=/n) } }
 end
 
+def other_variables(path, names)
+  Dotenv::Parser.call(File.read(path, encoding: 'bom|utf-8')).reject { |name, _| names.include?(name) }
+end
+
 environment = ENV.to_h
 Dotenv.load(*%w[.env.production.local .env.local .env.production .env].map { |name| File.join(LIVE, name) })
 found = ARGV.to_h { |name| [name, environment.key?(name) ? nil : ENV[name]] }
@@ -20,6 +24,6 @@ status = File.stat(now)
 puts JSON.generate(
   variables: found,
   others_unchanged: other_lines(FIRST, ARGV) == other_lines(now, ARGV),
-  same_parsed: Dotenv.parse(FIRST).reject { |name, _| ARGV.include?(name) } == Dotenv.parse(now).reject { |name, _| ARGV.include?(name) },
+  same_parsed: other_variables(FIRST, ARGV) == other_variables(now, ARGV),
   mode: format('%04o', status.mode & 0o7777), owner: status.uid, group: status.gid
 )
