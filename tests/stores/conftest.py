@@ -7,4 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from stores.fixtures import minio, moto, rgw  # noqa: F401 - fixtures
+from stores.fixtures import minio, moto, rgw
+
+__all__ = ["minio", "moto", "rgw"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -70,7 +71,17 @@ class Store:
     log: str
 
     def client(self, service: str = "s3", **arguments: t.Any) -> t.Any:
-        """A boto3 client with the store's own administrator's key; arguments are boto3's and win."""
+        """A boto3 client with the store's own administrator's key; arguments are boto3's and win.
+
+        One client serves all callers who give no arguments, since making one takes long.
+        """
+        return self._make_client(service, **arguments) if arguments else self._shared_client(service)
+
+    @functools.cache  # noqa: B019 - a store lives as long as the tests do
+    def _shared_client(self, service: str) -> t.Any:
+        return self._make_client(service)
+
+    def _make_client(self, service: str, **arguments: t.Any) -> t.Any:
         import boto3
         from botocore.config import Config
 

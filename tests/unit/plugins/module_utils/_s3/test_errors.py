@@ -100,7 +100,7 @@ def test_the_cause_of_a_failed_upload_is_found():
 
 
 def test_a_failed_upload_without_a_cause_is_still_an_s3_error():
-    assert type(under_test.translate(S3UploadFailedError("odd"), "PutObject")) is under_test.S3Error
+    assert under_test.translate(S3UploadFailedError("odd"), "PutObject").__class__ is under_test.S3Error
 
 
 def test_an_s3_error_stays_itself():
@@ -122,13 +122,13 @@ def test_nothing_of_the_signature_is_repeated():
 
 def test_an_answer_without_details_is_translated():
     translated = under_test.translate(boto.ClientError({}, "PutObject"), "PutObject")
-    assert type(translated) is under_test.S3Error
+    assert translated.__class__ is under_test.S3Error
     assert "no code" in str(translated)
 
 
 def test_errors_travel_between_processes():
     error = under_test.translate(answer("AccessControlListNotSupported", 400), "PutObjectAcl")
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    assert type(again) is under_test.AclUnsupportedError
+    assert again.__class__ is under_test.AclUnsupportedError
     assert str(again) == str(error)
     assert (again.code, again.status, again.operation) == ("AccessControlListNotSupported", 400, "PutObjectAcl")

@@ -90,7 +90,7 @@ def test_endpoint_refused_by_name_with_the_remedy(endpoint, named):
 
 def test_endpoint_with_a_password_is_refused_without_repeating_it():
     message = refusal(endpoint_url=f"https://user:{SECRET.replace('/', '')}@fsn1.example.com")
-    assert "user" not in message.split("endpoint_url holds a user")[0]
+    assert "user:" not in message
     assert SECRET.replace("/", "") not in message
     assert SECRET.replace("/", "") not in refusal(endpoint_url=f"user:{SECRET.replace('/', '')}@fsn1.example.com")
 

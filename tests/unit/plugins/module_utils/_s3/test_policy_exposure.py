@@ -198,8 +198,8 @@ def test_a_whole_key_can_be_protected():
 def test_matching_agrees_with_an_independent_matcher():
     rng = random.Random(2)
     for _turn in range(3000):
-        pattern = "".join(rng.choice("ab*?") for _ in range(rng.randint(0, 6)))
-        text = "".join(rng.choice("ab") for _ in range(rng.randint(0, 5)))
+        pattern = "".join(rng.choices("ab*?", k=rng.randint(0, 6)))
+        text = "".join(rng.choices("ab", k=rng.randint(0, 5)))
         expression = re.compile(fnmatch.translate(pattern))
         assert under_test._matches(pattern, text) == bool(expression.match(text)), (pattern, text)
         # A pattern of six characters needs no longer continuation than six.
