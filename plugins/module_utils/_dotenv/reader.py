@@ -45,11 +45,14 @@ def read_bytes(path: str) -> tuple[bytes, os.stat_result]:
     try:
         # Without O_NONBLOCK a FIFO would keep the task waiting for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as stream:
-            status = os.fstat(stream.fileno())
+        try:
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise DotenvReadError(f"{path} is not a regular file; name the dotenv file itself")
-            data = stream.read(MAX_BYTES + 1)
+            with open(descriptor, "rb", closefd=False) as stream:
+                data = stream.read(MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise DotenvReadError(f"{path} can't be read: {error.strerror or error}") from error
     except ValueError as error:

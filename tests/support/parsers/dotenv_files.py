@@ -133,7 +133,8 @@ def files(draw):
     )
     line_end = draw(st.sampled_from(["\n", "\n", "\n", "\r\n"]))
     text = line_end.join(segment.text.replace("\n", line_end) for segment in segments)
-    if segments and draw(st.booleans()):
+    # An empty last line without an end would be no line.
+    if segments and (not segments[-1].text or draw(st.booleans())):
         text += line_end
     mark = "\ufeff" if draw(st.integers(0, 7)) == 0 else ""
     return segments, (mark + text).encode(), line_end
