@@ -1,6 +1,6 @@
 """A bucket in memory behind the few methods of a boto3 client that the engine calls, with a hook for every call.
 
-It is for what a real server can't be made to do on demand: to fail, or to have a file changed in the middle of a request.
+It is for what a real server can't be made to do on demand: to fail, or to have a file change during a request.
 What stores really answer is looked at in tests/stores.
 """
 
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import datetime
+import datetime as dt
 import hashlib
 import typing as t
 from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
 
-MODIFIED = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+MODIFIED = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
 
 
 @dataclasses.dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Callable, Optional
@@ -247,18 +248,15 @@ class _Run:
         actions = self._actions(self._steps())
         recorded = actions if self._settings.check_mode else self._journal.recorded(actions)
         try:
-            for outcome in self._transfer.run(self._until_stopped(recorded)):
-                self._take(outcome)
+            with closing(self._transfer.run(recorded)) as outcomes:
+                for outcome in outcomes:
+                    self._take(outcome)
+                    if self._breaker.stopped is not None:
+                        break
         except S3Error as error:
             self._breaker.stop(str(error))  # of the listing; what was under way stays pending
         if not self._settings.check_mode:
             self._journal.commit()
-
-    def _until_stopped(self, actions: Iterable[Action]) -> Iterator[Action]:
-        for action in actions:
-            if self._breaker.stopped is not None:
-                return
-            yield action
 
     def _take(self, outcome: Outcome) -> None:
         if not self._settings.check_mode:

@@ -52,6 +52,7 @@ PART_BYTES = 8 * 1024 * 1024
 _MAX_PARTS = 10_000
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.3
+_FATAL_CODES = ("NoSuchBucket", "SSLError")
 _READ_BYTES = 1024 * 1024
 
 
@@ -362,8 +363,7 @@ def unreadable(error: OSError) -> Failure:
 
 def failure_of(error: S3Error) -> Failure:
     """Return what an error of the store means for the rest of the run."""
-    no_bucket = isinstance(error, NotFoundError) and error.code == "NoSuchBucket"
-    fatal = no_bucket or isinstance(
+    fatal = error.code in _FATAL_CODES or isinstance(
         error, (BadCredentialsError, ClockSkewError, WrongRegionError, AclUnsupportedError, UnsupportedError)
     )
     systemic = isinstance(error, (PermissionDeniedError, ConnectionFailedError, ThrottledError))

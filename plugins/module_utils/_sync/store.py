@@ -175,9 +175,8 @@ class Store:
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
         try:
             return getattr(self._client, method)(Bucket=self.bucket, **arguments)
-        except (OSError, SyncError):
-            raise  # of the body that is read, not of the store
         except Exception as error:
+            # An error of the file that is read comes through translate as it is.
             raise translate(error, operation) from error
 
     def _count(self, event_name: str, **_arguments: Any) -> None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Optional, Protocol
 
@@ -37,11 +37,11 @@ _QUEUED_PER_WORKER = 4
 class Transfer(Protocol):
     """Does actions, several at a time, and yields an outcome for each, in any order.
 
-    `run` takes from `actions` no more than it has room for, in the caller's thread, and goes on to yield what is under
-    way once they end.
+    `run` takes from `actions` no more than it has room for, in the caller's thread. Where it is closed early, what was
+    not begun is dropped, and what is under way ends unseen: the journal has it as pending.
     """
 
-    def run(self, actions: Iterable[Action]) -> Iterator[Outcome]: ...
+    def run(self, actions: Iterable[Action]) -> Generator[Outcome, None, None]: ...
 
     def delete(self, actions: list[Action]) -> list[Outcome]: ...
 
@@ -53,7 +53,7 @@ class ThreadTransfer:
         self._performer = performer
         self._workers = workers
 
-    def run(self, actions: Iterable[Action]) -> Iterator[Outcome]:
+    def run(self, actions: Iterable[Action]) -> Generator[Outcome, None, None]:
         """Do all actions; see `Transfer`."""
         source = iter(actions)
         room = self._workers * _QUEUED_PER_WORKER
@@ -92,7 +92,7 @@ class PlanTransfer:
         self._source = source
         self._rules = rules
 
-    def run(self, actions: Iterable[Action]) -> Iterator[Outcome]:
+    def run(self, actions: Iterable[Action]) -> Generator[Outcome, None, None]:
         """Foretell all outcomes; see `Transfer`."""
         for action in actions:
             try:

@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from botocore.exceptions import SSLError
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import engine, send
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import STREAK
@@ -397,6 +398,29 @@ class TestFailures:
         assert code in report.error
         assert len(world.s3.calls) < 20
         assert len(report.as_dict()["failures"]) <= 20
+
+    def test_an_untrusted_certificate_is_no_unreadable_file(self, world):
+        """Botocore's SSLError is an OSError as well."""
+        world.write("accounts/a.png")
+
+        def hook(operation, key):
+            raise SSLError(endpoint_url="https://store.example", error="CERTIFICATE_VERIFY_FAILED")
+
+        world.s3.hook = hook
+        report = world.sync()
+        assert "certificate is not trusted" in report.error
+        assert "can't be read" not in report.error
+
+    def test_an_unreadable_part_of_a_large_file(self, world, monkeypatch):
+        monkeypatch.setattr(send, "PART_BYTES", 1000)
+        world.write("cache/a.mp4", b"x" * 5000)
+
+        def broken(reader, amount=-1):
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(send._PartReader, "read", broken)
+        report = world.sync()
+        assert "can't be read: Input/output error" in report.error
 
     def test_denied_public_uploads_stop_though_private_ones_succeed(self, world):
         for number in range(200):

@@ -231,7 +231,7 @@ def test_open_file_and_exists(tmp_path):
     ]
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(10):
-        with pytest.raises(OSError, match="regular|No such"):
+        with pytest.raises(OSError, match=r"regular|No such"):
             source.open_file("d/link/x")
     assert len(os.listdir("/proc/self/fd")) == before
     source.close()

@@ -1,0 +1,108 @@
+"""A tree on disk, runs of s3_sync as a real module process on it, and a look at the bucket by other means."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+from urllib.parse import quote, urlsplit
+
+COLLECTION = "ansible_collections.fediverse.mastodon_s3"
+OLD = time.time() - 3600
+EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+class Visitor:
+    """Somebody without credentials, with one kept-alive connection."""
+
+    def __init__(self, store, base=None):
+        url = urlsplit(base or store.endpoint_url)
+        if url.scheme == "https":
+            trust = ssl.create_default_context(cafile=store.ca_bundle)
+            self._connection = http.client.HTTPSConnection(url.hostname, url.port, context=trust, timeout=20)
+        else:
+            self._connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
+
+    def get(self, bucket, key):
+        """Return the status and body of a GET."""
+        self._connection.request("GET", f"/{bucket}/{quote(key)}")
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+    def close(self):
+        self._connection.close()
+
+
+class World:
+    """One tree, one bucket, one state folder."""
+
+    def __init__(self, store, bucket, path):
+        self.store, self.bucket, self.path = store, bucket, path
+        self.src, self.state_dir = path / "tree", path / "state"
+        self.src.mkdir()
+        self.client = store.client()
+
+    def write(self, key, content=b"x", mode=0o644):
+        path = self.src / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
+        os.utime(path, (OLD, OLD))
+        return path
+
+    def start(self, check=False, diff=False, within=(), **options):
+        """Start the module as Ansible would, in its own process, and return it; `within` is a command to run it by."""
+        arguments = {
+            "src": str(self.src),
+            "bucket": self.bucket,
+            "state_dir": str(self.state_dir),
+            "settle_seconds": 0,
+            **self.store.module_options(),
+            **options,
+            "_ansible_check_mode": check,
+            "_ansible_diff": diff,
+            "_ansible_remote_tmp": str(self.path),
+            "_ansible_keep_remote_files": False,
+        }
+        process = subprocess.Popen(
+            [*within, sys.executable, "-m", f"{COLLECTION}.plugins.modules.s3_sync"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        )
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def sync(self, **options):
+        """Run the module and return its result."""
+        out, err = self.start(**options).communicate(timeout=300)
+        assert out, err
+        return json.loads(out)
+
+    def done(self, **options):
+        """Run the module, expect it to succeed, and return what it did, without the zeros."""
+        result = self.sync(**options)
+        assert not result.get("failed"), result["msg"]
+        return {name: amount["count"] for name, amount in result["actions"].items() if amount["count"]}
+
+    def objects(self):
+        """Return size and ETag of all objects, by key."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
+
+    def files(self):
+        """Return the size of all files on disk, by key."""
+        return {str(path.relative_to(self.src)): path.stat().st_size for path in self.src.rglob("*") if path.is_file()}
+
+    def is_public(self, key):
+        """Return whether the object's ACL lets everybody read."""
+        grants = self.client.get_object_acl(Bucket=self.bucket, Key=key)["Grants"]
+        return any(grant["Grantee"].get("URI") == EVERYBODY and grant["Permission"] == "READ" for grant in grants)
