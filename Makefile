@@ -21,7 +21,7 @@ test: ## run every check and test there is; ends with `N passed, N failed`
 	@$(STAGES) all
 
 quick: ## lint, types and unit tests with one ansible-core, in under a minute
-	@$(STAGES) ansible-lint lint types unit-2.21
+	@$(STAGES) ansible-lint lint types unit
 
 lint: ## ansible-lint, yamllint, ruff, shellcheck, docs and changelog lint [ONLY=ruff]
 	@$(PYTHON) $(SUPPORT)/lint.py $(ONLY)
@@ -29,8 +29,8 @@ lint: ## ansible-lint, yamllint, ruff, shellcheck, docs and changelog lint [ONLY
 types: ## mypy
 	@$(PYTHON) $(SUPPORT)/lint.py mypy
 
-unit: ## unit tests [ENV=core-2.21|core-2.19|...|node-3.9|node-3.14|all] [ARGS='-k text']
-	@$(PYTHON) $(SUPPORT)/unit.py $(or $(ENV),core-2.21) $(ARGS)
+unit: ## unit tests [ENV=core-2.19|...|core-2.22|node-3.9|node-3.14|all] [ARGS='-k text']
+	@$(PYTHON) $(SUPPORT)/unit.py $(or $(ENV),venv) $(ARGS)
 
 sanity: ## ansible-test sanity [CORE=core-2.21|core-2.19|core-2.20|core-2.22] [ONLY='import pylint']
 	@$(PYTHON) $(SUPPORT)/ansible_test.py sanity $(or $(CORE),core-2.21) $(ONLY)

@@ -12,7 +12,7 @@ case $version in
     3.14) suite=forky ;;
     *) echo "Debian has no Python $version that could be unpacked" >&2; exit 1 ;;
 esac
-for tool in apt-get dpkg-deb file; do
+for tool in apt-get dpkg-deb; do
     command -v "$tool" >/dev/null || { echo "$tool is missing" >&2; exit 1; }
 done
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg

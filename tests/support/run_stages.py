@@ -74,6 +74,7 @@ def _stages() -> dict[str, Stage]:
         "ansible-lint": Stage(_script("lint.py", "ansible-lint"), "make lint ONLY=ansible-lint"),
         "lint": Stage(_script("lint.py", "--quick"), "make lint"),
         "types": Stage(_script("lint.py", "mypy"), "make types"),
+        "unit": Stage(_script("unit.py", "venv"), "make unit"),
     }
 
 
@@ -214,7 +215,8 @@ def main() -> int:
     if unknown or not wanted:
         print(f"run_stages.py: no stage {', '.join(unknown)}; there are: all {' '.join(stages)}", file=sys.stderr)
         return 2
-    chosen = {name: stage for name, stage in stages.items() if "all" in wanted or name in wanted}
+    # All has the unit tests of each environment, and so no need of the quick choice.
+    chosen = {name: stage for name, stage in stages.items() if name in wanted or ("all" in wanted and name != "unit")}
     LOGS.mkdir(parents=True, exist_ok=True)
     board = Board(chosen)
     print(f"{len(chosen)} stages, {AT_ONCE} at a time: {', '.join(chosen)}", flush=True)

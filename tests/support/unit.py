@@ -2,8 +2,9 @@
 
 Usage: unit.py ENVIRONMENT|stores|parsers|all [pytest's own words]
 
-core-X is a controller with that ansible-core: all unit tests. node-X is a managed node: its Python, its boto3, and of
-ansible-core just what the payload of a module holds; the tests of modules and of what they import run there.
+venv is the quick choice. core-X is a controller with that ansible-core: all unit tests. node-X is a managed node: its
+Python, its boto3, and of ansible-core just what the payload of a module holds; the tests of modules and of what they
+import run there.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     name, *words = sys.argv[1:]
-    if name not in ("all", *CORES, *NODES, *OWN_TESTS):
+    if name not in ("all", "venv", *CORES, *NODES, *OWN_TESTS):
         print(f"unit.py: no environment {name}; there are: {', '.join((*CORES, *NODES, *OWN_TESTS))}", file=sys.stderr)
         return 2
     try:
