@@ -49,9 +49,12 @@ def untouched(segments, touched, line_end):
     """A pattern: all pieces of other variables, byte by byte; between them lines of touched ones and comments."""
     names = "|".join(sorted(touched)) or "(?!)"
     between = rb"(?:[ \t]*(?:#[^\r\n]*|(?:%s)=[^\r\n]*)?\r?\n)*" % names.encode()
-    kept = [segment.text for segment in segments if segment.name not in touched]
-    pieces = [re.escape(text.replace("\n", line_end).encode()) + rb"\r?\n" for text in kept]
-    return b"(?:\xef\xbb\xbf)?" + b"".join(between + piece for piece in pieces) + between
+    pattern = b"(?:\xef\xbb\xbf)?" + between
+    for segment in segments:
+        piece = re.escape(segment.text.replace("\n", line_end).encode()) + rb"\r?\n"
+        # Duplicates of a touched variable stay too.
+        pattern += (b"(?:%s)?" % piece if segment.name in touched else piece) + between
+    return pattern
 
 
 @many

@@ -59,7 +59,7 @@ def _assignment(found: Assignment) -> str:
     head = ("export " if found.export else "") + name
     if found.bare:
         return head
-    return f"{head}={'' if found.value_start == found.value_end else MASK}"
+    return f"{head}={'' if found.value == '' else MASK}"
 
 
 def _other(line: bytes) -> str:

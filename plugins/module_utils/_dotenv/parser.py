@@ -55,7 +55,7 @@ class Assignment:
         start: Offset of the first byte of that line.
         end: Offset behind the last line it reaches into, with that line's end.
         value_start: Offset of the first byte behind the separator; equal to value_end where there is no value.
-        value_end: Offset behind the value with its quotes, in front of white space and comment.
+        value_end: Offset behind the value with its quotes, in front of a comment.
         value: What is read; None where that can't be told from the file alone.
         dynamic: The value refers to other variables or runs a command: it depends on the environment of the reader.
         bare: A name without separator: an empty value for dotenv 3.2 and later, ignored by older versions.
@@ -108,8 +108,10 @@ def parse(data: bytes) -> Document:
         bare = match["rest"] is None
         if not bare:
             modes[name] = value
-        value_start = match.start("value") if match["value"] is not None else match.end("rest" if not bare else "name")
-        value_end = value_start + len((match["value"] or b"").rstrip(_RUBY_WHITESPACE))
+        value_start, value_end = match.span("value")
+        if match["value"] is None:
+            # A line feed that counts as the space behind a colon is no part of it.
+            value_start = value_end = match.end("name") + len((match["rest"] or b"").rstrip())
         name_start = match.start("export" if match["export"] else "name")
         assignments.append(
             Assignment(
@@ -118,7 +120,7 @@ def parse(data: bytes) -> Document:
                 start=text.line_start(name_start),
                 end=text.line_end(max(value_end, match.end("name"))),
                 value_start=text.raw(value_start),
-                value_end=text.raw(max(value_start, value_end)),
+                value_end=text.raw(value_end),
                 value=None if dynamic or bare else value.decode("utf-8", "surrogateescape"),
                 dynamic=dynamic,
                 bare=bare,

@@ -33,6 +33,8 @@ PEM = b"KEY='-----BEGIN\nS3_BUCKET=inside\n# S3_REGION=\n-----END'\n"
         (b"A: 1\n", {"A": "1"}, b"A=1\n"),
         (b"A\n", {"A": "1"}, b"A=1\n"),
         (b"A:\n1\nB=2\n", {"A": "3"}, b"A=3\nB=2\n"),
+        (b"A:\n\nB=2\n", {"A": "3"}, b"A=3\n\nB=2\n"),
+        (b"A\n =\n\nB=2\n", {"A": "3"}, b"A=3\n\nB=2\n"),
         (b"A=1 # why\n", {"A": "3"}, b"# why\nA=3\n"),
         (b"  A=1 # why\r\nB=2", {"A": "1"}, b"  # why\r\n  A=1\r\nB=2"),
         (b"A=1 # why \\\n", {"A": "3"}, b"# why \\\n\nA=3\n"),
