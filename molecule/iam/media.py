@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""A small tree with one of each kind of exposure. Usage: media.py ROOT"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from pathlib import Path
+
+# key -> whether everybody may read it; None: not to be copied
+MEDIA: dict[str, bool | None] = {
+    "site_uploads/files/000/000/001/@1x/0123456789abcdef.png": True,
+    **{f"accounts/avatars/000/000/{number:03}/original/{number:016x}.png": True for number in range(1, 21)},
+    **{f"cache/preview_cards/images/000/000/{number:03}/original/{number:016x}.png": True for number in range(1, 21)},
+    **{f"media_attachments/files/000/000/{number:03}/original/{number:016x}.png": False for number in range(1, 6)},
+    "backups/dumps/000/000/001/original/archive-20240302101112-0123456789abcdef0123456789abcdef.zip": False,
+    "imports/data/000/000/001/original/0123456789abcdef.csv": None,
+    "old_theme/banner.png": None,
+}
+
+
+def picture(number: int) -> bytes:
+    """A PNG of one pixel of its own colour."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = (1).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes([0, number, 0, 0]))) + chunk(b"IEND", b"")
+
+
+def main() -> None:
+    """Writes it. A file of a suspended user can be read by its owner only."""
+    root = Path(sys.argv[1])
+    for number, (key, public) in enumerate(MEDIA.items()):
+        path = root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(number))
+        path.chmod(0o600 if public is False and key.startswith("media_attachments/") else 0o644)
+
+
+if __name__ == "__main__":
+    main()
