@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Asks moto by boto3 what the role made of user, key, bucket and objects. Usage: check.py FOLDER URL KEPT
+"""Asks moto by boto3 what the role made of user, key, bucket and objects.
 
+Usage: check.py FOLDER URL KEPT
 KEPT: whether the key must be the one that an earlier check saw. Prints counts; fails with all that is wrong.
 """
 
@@ -19,13 +20,18 @@ from web import read_env
 
 BUCKET = "mastodon-iam"
 USER = "mastodon-mastodon-iam"
+_TOO_MUCH = {"s3:PutBucketPolicy", "s3:DeleteBucket", "s3:CreateBucket"}
 _PUBLIC_GROUP = "http://acs.amazonaws.com/groups/global/AllUsers"
 
 
 def client(service: str, url: str) -> t.Any:
     """As an administrator."""
     return boto3.client(
-        service, endpoint_url=url, region_name="eu-central-1", aws_access_key_id="checking", aws_secret_access_key="checking"
+        service,
+        endpoint_url=url,
+        region_name="eu-central-1",
+        aws_access_key_id="checking",
+        aws_secret_access_key="checking",
     )
 
 
@@ -47,7 +53,8 @@ def identity_faults(folder: Path, url: str, env: dict[str, str], *, kept: bool) 
     if not kept and seen.read_text(encoding="utf-8") == env["AWS_ACCESS_KEY_ID"]:
         faults.append("a key whose secret is lost was kept")
     seen.write_text(env["AWS_ACCESS_KEY_ID"], encoding="utf-8")
-    if iam.list_attached_user_policies(UserName=USER)["AttachedPolicies"] or iam.list_groups_for_user(UserName=USER)["Groups"]:
+    attached = iam.list_attached_user_policies(UserName=USER)["AttachedPolicies"]
+    if attached or iam.list_groups_for_user(UserName=USER)["Groups"]:
         faults.append("the user has more than its own policy")
     names = iam.list_user_policies(UserName=USER)["PolicyNames"]
     if len(names) != 1:
@@ -59,7 +66,7 @@ def identity_faults(folder: Path, url: str, env: dict[str, str], *, kept: bool) 
         )
         if not resources <= allowed:
             faults.append(f"the policy reaches {sorted(resources - allowed)}")
-        if any("*" in action for action in actions) or actions & {"s3:PutBucketPolicy", "s3:DeleteBucket", "s3:CreateBucket"}:
+        if any("*" in action for action in actions) or actions & _TOO_MUCH:
             faults.append(f"the policy allows {sorted(actions)}")
     return faults
 
@@ -74,8 +81,7 @@ def bucket_faults(url: str) -> list[str]:
     if rules != [{"ObjectOwnership": "BucketOwnerPreferred"}]:
         faults.append(f"ownership is {rules}")
     block = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
-    wanted = {"BlockPublicAcls": False, "IgnorePublicAcls": False, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
-    if block != wanted:
+    if {name for name, closed in block.items() if closed} != {"BlockPublicPolicy", "RestrictPublicBuckets"}:
         faults.append(f"the public access block is {block}")
     grants = s3.get_bucket_acl(Bucket=BUCKET)["Grants"]
     if any(grant["Grantee"].get("URI") for grant in grants):
@@ -123,12 +129,13 @@ def main() -> None:
     if "AKIASTORAGE" in str(env) or "AKIAIDENTITY" in str(env):
         faults.append("an administrator's key is in the env file")
     output = (folder / "ansible.log").read_text(encoding="utf-8")
-    secrets = [env.get("AWS_SECRET_ACCESS_KEY") or "no secret", "secret-of-the-storage-admin", "secret-of-the-identity-admin"]
+    secrets = [env.get("AWS_SECRET_ACCESS_KEY") or "no secret", "secret-of-the-storage", "secret-of-the-identity"]
     faults += ["a secret is in Ansible's output"] * sum(secret in output for secret in secrets)
     if faults:
         sys.exit("\n".join(faults))
     kinds = list(MEDIA.values())
-    print(json.dumps({"public": kinds.count(True), "private": kinds.count(False), "left out": kinds.count(None), "keys": 1}))
+    counts = {name: kinds.count(kind) for name, kind in (("public", True), ("private", False), ("left out", None))}
+    print(json.dumps({**counts, "keys": 1}))
 
 
 if __name__ == "__main__":

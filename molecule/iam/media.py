@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""A small tree with one of each kind of exposure. Usage: media.py ROOT"""
+"""A small tree with one of each kind of exposure.
+
+Usage: media.py ROOT
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,9 @@ def picture(number: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    header = (1).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes([0, number, 0, 0]))) + chunk(b"IEND", b"")
+    header = chunk(b"IHDR", (1).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0]))
+    body = chunk(b"IDAT", zlib.compress(bytes([0, number, 0, 0])))
+    return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
 
 
 def main() -> None:

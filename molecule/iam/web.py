@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Stands in for Mastodon's web process where there is no systemd. Usage: web.py restart|stop|serve LIVE PORT
+"""Stands in for Mastodon's web process where there is no systemd.
 
+Usage: web.py restart|stop|serve LIVE PORT
 It reads the env file once, when it starts, and tells where the instance's picture is.
 """
 
@@ -36,13 +37,11 @@ def thumbnail(env: dict[str, str]) -> str:
 def serve(live: Path, port: int) -> None:
     """Answers until it is ended."""
     env = read_env(live)
+    instance = {"domain": env["LOCAL_DOMAIN"], "thumbnail": {"url": thumbnail(env)}}
+    known = {"/health": b"OK", "/api/v2/instance": json.dumps(instance).encode()}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = {
-                "/health": b"OK",
-                "/api/v2/instance": json.dumps({"domain": env["LOCAL_DOMAIN"], "thumbnail": {"url": thumbnail(env)}}).encode(),
-            }
             body = known.get(self.path)
             self.send_response(200 if body else 404)
             self.send_header("Content-Type", "text/plain" if self.path == "/health" else "application/json")

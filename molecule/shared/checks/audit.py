@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Holds a bucket against the ledger of its instance: every object's bytes, headers and who can read it.
 
-Prints the counts as JSON; the status is 1 if anything is wrong, with a line for each fault on stderr. Asks the store with its
-own administrator's key through boto3, and as nobody through plain HTTPS.
+Prints the counts as JSON; the status is 1 if anything is wrong, with a line for each fault on stderr. Asks the store
+with its own administrator's key through boto3, and as nobody through plain HTTPS.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import json
 import sys
 import typing as t
 from pathlib import Path
+from urllib.parse import quote
 
 import boto3
 import urllib3
 from botocore.config import Config
 from ledger import CACHE_CONTROL, Key, Wanted, job_faults, replay
-from urllib3.util import parse_url
 
 _FAULTS_SHOWN = 30
 
@@ -49,14 +49,8 @@ class Store:
 
     def anonymous(self, path: str, method: str = "GET", query: str = "") -> urllib3.BaseHTTPResponse:
         """A request without credentials."""
-        url = parse_url(self.root)._replace(path=f"/{self.bucket}/{_escape(path)}" if path else f"/{self.bucket}", query=query or None)
-        return self.https.request(method, url.url, redirect=False)
-
-
-def _escape(key: str) -> str:
-    from urllib.parse import quote
-
-    return quote(key, safe="/")
+        url = self.root + (f"/{quote(path, safe='/')}" if path else "") + (f"?{query}" if query else "")
+        return self.https.request(method, url, redirect=False)
 
 
 def judge(store: Store, key: Key, wanted: Wanted, *, present: bool) -> list[str]:
@@ -102,7 +96,7 @@ def main() -> int:
     parser.add_argument("--store", type=Path, required=True, help="store.json of the test's store")
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--gone", nargs="*", default=[], help="keys that were deleted in the bucket behind everybody's back")
+    parser.add_argument("--gone", nargs="*", default=[], help="keys that were deleted in the bucket from outside")
     parser.add_argument("--stale-disk", action="store_true", help="the disk was the truth again for a while")
     arguments = parser.parse_args()
     store = Store(json.loads(arguments.store.read_text(encoding="utf-8")), arguments.bucket)
@@ -115,8 +109,9 @@ def main() -> int:
     faults = bucket_faults(store) + job_faults(deeds)
     faults += [f"{name}: is in the bucket, and nobody knows it" for name in sorted(there - set(keys))]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        verdicts = pool.map(lambda name: (name, judge(store, keys[name], wanted[name], present=name in there)), sorted(keys))
-        faults += [f"{name}: {fault}" for name, found in verdicts for fault in found]
+        names = sorted(keys)
+        verdicts = pool.map(lambda name: judge(store, keys[name], wanted[name], present=name in there), names)
+        faults += [f"{name}: {fault}" for name, found in zip(names, verdicts) for fault in found]
 
     counts: dict[str, t.Any] = dict(collections.Counter(want.value for want in wanted.values()))
     counts.update(

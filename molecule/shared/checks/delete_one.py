@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Deletes the first object below a prefix and prints its key. Usage: delete_one.py STORE.json BUCKET PREFIX"""
+"""Deletes the first object below a prefix and prints its key.
+
+Usage: delete_one.py STORE.json BUCKET PREFIX
+"""
 
 from __future__ import annotations
 

@@ -8,8 +8,14 @@ import typing as t
 
 # Mastodon's layout, stated here on its own and not taken from the code under test.
 PUBLIC = (
-    "accounts", "cache", "custom_emojis", "media_attachments", "preview_card_providers", "preview_cards", "site_uploads",
-)  # fmt: skip
+    "accounts",
+    "cache",
+    "custom_emojis",
+    "media_attachments",
+    "preview_card_providers",
+    "preview_cards",
+    "site_uploads",
+)
 PRIVATE = ("backups",)
 CACHE_CONTROL = "public, max-age=315576000, immutable"
 
@@ -57,7 +63,7 @@ class Key:
     def wanted(self, *, stale_disk: bool) -> Wanted:
         """What the object must be while the bucket is the truth and no ACLs are in use.
 
-        stale_disk: the disk was the truth again after the bucket had been, so that it holds what was deleted in the bucket.
+        stale_disk: the disk was the truth again after the bucket had been, so that it has what was deleted there.
         """
         folder = self.name.partition("/")[0]
         if folder not in PUBLIC + PRIVATE:

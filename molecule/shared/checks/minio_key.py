@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Makes a MinIO user that may work in one bucket and nowhere else. Usage: minio_key.py STORE.json HOST KEY.json"""
+"""Makes a MinIO user that may work in one bucket and nowhere else.
+
+Usage: minio_key.py STORE.json HOST KEY.json
+"""
 
 from __future__ import annotations
 
