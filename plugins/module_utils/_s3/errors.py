@@ -16,7 +16,9 @@ import typing as t
 _boto: t.Any = None
 # Check mode must work without botocore, and then there is nothing to translate.
 with contextlib.suppress(ImportError):
-    from botocore import exceptions as _boto
+    import botocore.exceptions
+
+    _boto = botocore.exceptions
 
 
 class S3Error(Exception):
@@ -104,7 +106,9 @@ _MEANINGS: dict[str, tuple[type[S3Error], str]] = {
     "NoSuchKey": (NotFoundError, "the object does not exist"),
     "NoSuchBucketPolicy": (NotFoundError, "the bucket has no policy"),
     "NoSuchUpload": (NotFoundError, "the multipart upload does not exist any more; run again"),
-    **dict.fromkeys(("404", "NotFound"), (NotFoundError, "the bucket or object does not exist")),
+    **dict.fromkeys(
+        ("404", "NotFound"), (NotFoundError, "the bucket or object does not exist; check bucket and endpoint_url")
+    ),
     "InvalidAccessKeyId": (
         BadCredentialsError,
         "the store does not know this access key; check access_key, and that it belongs to this endpoint",
@@ -172,7 +176,10 @@ _MEANINGS: dict[str, tuple[type[S3Error], str]] = {
         (ThrottledError, "the store asks for fewer requests; run again later, or with less concurrency"),
     ),
     "400": (S3Error, "the store refused the request without saying why; check region, credentials and clock"),
-    "InvalidBucketName": (S3Error, "this is not a valid bucket name; check bucket"),
+    **dict.fromkeys(("InvalidBucketName", "ParamValidationError"), (S3Error, "this is not a valid name; check bucket")),
+    **dict.fromkeys(
+        ("MalformedPolicy", "PolicyTooLarge"), (S3Error, "the store does not accept the policy; correct its statements")
+    ),
 }
 _CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired"}
 _WRONG_REGION = {
@@ -288,7 +295,9 @@ def _connection_trouble(error: Exception, code: str) -> tuple[type[S3Error], str
     elif isinstance(error, (_boto.ConnectTimeoutError, _boto.ReadTimeoutError)):
         remedy = "the store did not answer in time; check endpoint_url and firewall, or run again"
     elif isinstance(error, (_boto.HTTPClientError, _boto.ConnectionError)):
-        remedy = "the connection to the store broke; run again"
+        remedy = (
+            "the connection to the store broke; run again, and check whether endpoint_url should begin with https://"
+        )
     elif code == "ResponseParserError":
         remedy = "what answers at endpoint_url is not an S3 API; check host and port"
     if remedy:
