@@ -22,8 +22,8 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cache=$root/.cache
 apt=$cache/apt/$suite
 target=$cache/debian/python$version
-# shellcheck disable=SC2016  # apt-get fills this in
-mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | sort -u | head -n 1)}
+configured=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^ *#' | grep -oE 'https?://[^ ]+/debian/?( |$)' || true)
+mirror=${DEBIAN_MIRROR:-$(head -n 1 <<<"${configured// /}")}
 [ -n "$mirror" ] || { echo "apt knows no Debian mirror: set DEBIAN_MIRROR to the address of one" >&2; exit 1; }
 
 mkdir -p "$apt"/{etc/apt.conf.d,etc/preferences.d,state/lists/partial,cache/archives/partial}
