@@ -151,8 +151,8 @@ def _policy(module: AnsibleModule) -> PolicyChange:
         if not module.check_mode:
             raise
         module.warn(f"{error}. The prediction takes the bucket for one without a policy.")
-    except NotFoundError:
-        if not module.check_mode:
+    except NotFoundError as error:
+        if not module.check_mode or error.code != "NoSuchBucket":
             raise
     return plan({}, wanted, bucket, protected, absent=absent)
 

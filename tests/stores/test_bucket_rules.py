@@ -189,7 +189,7 @@ def test_anothers_public_statement_over_protected_prefixes_stops_it(run, store):
 
 
 def test_minio_keeps_one_of_two_equal_statements(minio):
-    """Why a statement that another Sid makes is not made again: MinIO would drop it, and no run would ever be the last."""
+    """Why a statement that another Sid makes is not made again: MinIO would drop it, and no run would be the last."""
     bucket = new_bucket(minio)
     put_policy(minio, bucket, {**ours(bucket), "Sid": "Theirs"}, ours(bucket))
     assert len(stored(minio, bucket)) == 1

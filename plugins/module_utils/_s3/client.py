@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import replace
+from urllib.parse import urlsplit
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import ConnectionFailedError, translate
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptions,
     ConnectionOptionsError,
@@ -27,6 +28,16 @@ except ImportError as _error:
 
 DEFAULT_REGION = "us-east-1"
 _USER_AGENT = "fediverse.mastodon_s3"
+
+# What botocore takes without a look and then stumbles over in the middle of a request.
+_CONFIG_TYPES: dict[str, tuple[type, ...]] = {
+    "connect_timeout": (float, int),
+    "read_timeout": (float, int),
+    "max_pool_connections": (int,),
+    "proxies": (dict,),
+    "proxies_config": (dict,),
+}
+_KIND_NAMES: dict[type, str] = {float: "number", int: "whole number", dict: "dictionary"}
 
 
 class Boto3MissingError(Exception):
@@ -62,7 +73,7 @@ def s3_client(options: ConnectionOptions, *, max_pool_connections: int = 10) -> 
         verify = options.ca_bundle
     try:
         session = boto3.session.Session(profile_name=options.profile)
-        return session.client(
+        client = session.client(
             "s3",
             region_name=options.region or session.region_name or DEFAULT_REGION,
             endpoint_url=options.endpoint_url,
@@ -74,10 +85,12 @@ def s3_client(options: ConnectionOptions, *, max_pool_connections: int = 10) -> 
         )
     except BotoCoreError as error:
         raise translate(error, "connect") from error
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ConnectionOptionsError(
-            f"endpoint_url is not accepted by botocore {botocore.__version__}: {error}"
+            f"endpoint_url or aws_config is not accepted by botocore {botocore.__version__}: {error}"
         ) from error
+    client.meta.events.register_first("needs-retry.s3", _refuse_strange_redirect)
+    return client
 
 
 def anonymous_s3_client(options: ConnectionOptions) -> t.Any:
@@ -86,11 +99,39 @@ def anonymous_s3_client(options: ConnectionOptions) -> t.Any:
     return s3_client(replace(nobody, aws_config={**options.aws_config, "signature_version": UNSIGNED}))
 
 
+def _refuse_strange_redirect(response: t.Any = None, **_others: t.Any) -> None:
+    """Stop at a redirect that is not S3's own, such as one from http:// to https://.
+
+    botocore takes each redirect for one to another region, and asks for that region until Python's stack is full.
+    """
+    if response is None:
+        return
+    answer, parsed = response
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    code = str(parsed.get("Error", {}).get("Code") or "")
+    if (
+        answer.status_code not in (301, 302, 307, 308)
+        or "x-amz-bucket-region" in headers
+        or not headers.get("location")
+    ):
+        return
+    if code.isdigit() or not code:
+        target = urlsplit(headers["location"])
+        elsewhere = f"{target.scheme}://{target.netloc.rpartition('@')[2]}" if target.netloc else "another path"
+        raise ConnectionFailedError(
+            f"the server redirects to {elsewhere}; set endpoint_url to the store itself (HTTP {answer.status_code}).",
+            code="Redirect",
+            status=answer.status_code,
+        )
+
+
 def _config(options: ConnectionOptions, max_pool_connections: int) -> t.Any:
     arguments: dict[str, t.Any] = {
         "user_agent_extra": _USER_AGENT,
         "retries": {"mode": "standard", "total_max_attempts": 5},
         "max_pool_connections": max_pool_connections,
+        # A host that drops packets shall not look like a hang.
+        "connect_timeout": 10,
     }
     # botocore below 1.36 neither knows these options nor adds checksums by itself.
     for name in ("request_checksum_calculation", "response_checksum_validation"):
@@ -102,6 +143,11 @@ def _config(options: ConnectionOptions, max_pool_connections: int) -> t.Any:
             f"aws_config: botocore {botocore.__version__} on this host knows no option {', '.join(unknown)}; remove"
             " it, or install a newer botocore"
         )
+    for name, kinds in _CONFIG_TYPES.items():
+        if options.aws_config.get(name) is not None and not isinstance(options.aws_config[name], kinds):
+            raise ConnectionOptionsError(
+                f"aws_config: {name} must be a {_KIND_NAMES[kinds[0]]}; write it without quotes"
+            )
     arguments.update(options.aws_config)
     s3_settings = arguments.get("s3")
     if s3_settings is not None and not isinstance(s3_settings, dict):

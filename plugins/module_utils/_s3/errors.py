@@ -176,7 +176,9 @@ _MEANINGS: dict[str, tuple[type[S3Error], str]] = {
         (ThrottledError, "the store asks for fewer requests; run again later, or with less concurrency"),
     ),
     "400": (S3Error, "the store refused the request without saying why; check region, credentials and clock"),
-    **dict.fromkeys(("InvalidBucketName", "ParamValidationError"), (S3Error, "this is not a valid name; check bucket")),
+    **dict.fromkeys(
+        ("InvalidBucketName", "ParamValidationError"), (S3Error, "a name or a value is not valid; check bucket")
+    ),
     **dict.fromkeys(
         ("MalformedPolicy", "PolicyTooLarge"), (S3Error, "the store does not accept the policy; correct its statements")
     ),

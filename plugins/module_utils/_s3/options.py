@@ -78,12 +78,13 @@ def connection_argument_spec() -> dict[str, dict[str, t.Any]]:
 def connection_options(params: t.Mapping[str, t.Any]) -> ConnectionOptions:
     """Check the connection options among a module's parameters and return them, credentials read.
 
-    Reads C(credentials_file). Uses C(bucket), where params has it, to refuse an endpoint with the bucket in it.
+    Reads C(credentials_file). Checks C(bucket), where params has it, and refuses an endpoint with it.
     An empty option counts as left out, but for access_key and secret_key: there it is a failed lookup more often than
     a wish.
 
     Raises ConnectionOptionsError for the first thing that can't be right.
     """
+    _check_bucket(params.get("bucket"))
     style = params.get("addressing_style") or "auto"
     endpoint_url = _endpoint(params.get("endpoint_url"), params.get("bucket"), style)
     access_key, secret_key, session_token = _credentials(params)
@@ -99,6 +100,16 @@ def connection_options(params: t.Mapping[str, t.Any]) -> ConnectionOptions:
         addressing_style=_addressing_style(style, endpoint_url),
         checksums=params.get("checksums") or "when_required",
         aws_config=dict(params.get("aws_config") or {}),
+    )
+
+
+def _check_bucket(bucket: str | None) -> None:
+    """Refuse what no store takes for a bucket's name. Old names on AWS, and names on Ceph, may have capitals."""
+    if bucket is None or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}", bucket):
+        return
+    raise ConnectionOptionsError(
+        f"bucket {bucket!r} is not a bucket's name; write 3 to 63 lower-case letters, digits and hyphens, no path or"
+        " URL or ARN"
     )
 
 
@@ -196,7 +207,10 @@ def _keys_of_file(path: str) -> tuple[str, str]:
     found = {name: variables.get(name, "") for name in (ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE)}
     missing = [name for name, value in found.items() if not value.strip()]
     if missing:
-        raise ConnectionOptionsError(f"credentials_file {path} sets no {' and no '.join(missing)}; add what is missing")
+        raise ConnectionOptionsError(
+            f"credentials_file {path} sets no {' and no '.join(missing)}; add what is missing, with its"
+            " value in plain text without references like $NAME"
+        )
     blank = [name for name, value in found.items() if re.search(r"\s", value)]
     if blank:
         raise ConnectionOptionsError(

@@ -48,6 +48,8 @@ def parse_policy(text: str | None) -> dict[str, t.Any]:
     try:
         policy = json.loads(text)
     except ValueError as error:
+        if text.lstrip().startswith("<"):
+            raise PolicyError("what answers at endpoint_url is not an S3 API; check host and port") from error
         raise PolicyError(f"the bucket's policy is not JSON ({error}); look at it and put it right by hand") from error
     if not isinstance(policy, dict) or not all(isinstance(each, dict) for each in statements(policy)):
         raise PolicyError("the bucket's policy has no list of statements; look at it and put it right by hand")

@@ -116,7 +116,7 @@ def _wait_for_s3(store: Store) -> None:
     while time.monotonic() < deadline:
         try:
             client.list_buckets()
-        except (BotoCoreError, ClientError) as error:  # noqa: PERF203 - waiting is the point
+        except (BotoCoreError, ClientError) as error:
             trouble = error
             time.sleep(0.2)
         else:

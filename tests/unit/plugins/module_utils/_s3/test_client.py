@@ -4,11 +4,19 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import client as under_test
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import BadCredentialsError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    BadCredentialsError,
+    ConnectionFailedError,
+    WrongRegionError,
+    translate,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptions,
     ConnectionOptionsError,
@@ -97,11 +105,44 @@ def test_aws_config_wins_and_keeps_the_rest():
         ({"s3": {"addressing_style": "sideways"}}, "sideways"),
         ({"retries": {"mode": "never"}}, "never"),
         ({"retries": 3}, "aws_config"),
+        ({"retries": {"total_max_attempts": 0}}, "max_attempts"),
+        ({"connect_timeout": "5"}, "connect_timeout must be a number; write it without quotes"),
+        ({"max_pool_connections": "5"}, "max_pool_connections must be a whole number"),
+        ({"proxies": "http://proxy"}, "proxies must be a dictionary"),
+        ({"user_agent": 5}, "endpoint_url or aws_config is not accepted"),
     ],
 )
 def test_a_wrong_aws_config_is_refused(aws_config, named):
     with pytest.raises(ConnectionOptionsError, match=named):
         under_test.s3_client(ConnectionOptions(aws_config=aws_config, **KEYS))
+
+
+def redirecting(web, location, **headers):
+    web.answer = lambda method, path, sent: (301, {"Location": location, **headers}, b"")
+    return under_test.s3_client(ConnectionOptions(endpoint_url=web.url, addressing_style="path", **KEYS))
+
+
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("https://s3.example.com/media?policy", "redirects to https://s3.example.com;"),
+        ("https://user:secret@s3.example.com/", "redirects to https://s3.example.com;"),
+        ("/elsewhere", "redirects to another path;"),
+    ],
+)
+def test_a_redirect_that_is_not_s3s_own_is_told_at_once(web, location, named):
+    client = redirecting(web, location)
+    with pytest.raises(ConnectionFailedError, match=named) as caught:
+        client.get_bucket_policy(Bucket="media")
+    assert "secret" not in str(caught.value)
+    assert len(web.requests) == 1
+
+
+def test_a_redirect_to_another_region_is_left_to_botocore(web):
+    client = redirecting(web, "https://s3.example.com/", **{"x-amz-bucket-region": "eu-west-1"})
+    with pytest.raises(ClientError) as caught:
+        client.head_bucket(Bucket="media")
+    assert isinstance(translate(caught.value, "HeadBucket"), WrongRegionError)
 
 
 def test_a_missing_profile_is_named():
@@ -134,6 +175,7 @@ def test_certificates(monkeypatch, validate, bundle, verify):
 
         def client(self, _name, **arguments):
             seen.update(arguments)
+            return Mock()
 
     monkeypatch.setattr(under_test.boto3.session, "Session", Session)
     under_test.s3_client(ConnectionOptions(validate_certs=validate, ca_bundle=bundle, **KEYS))

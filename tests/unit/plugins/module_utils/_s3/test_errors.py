@@ -70,7 +70,9 @@ def answer(code, status=400, message="", operation="PutObject", headers=None, **
         (boto.ConnectionClosedError(endpoint_url="https://x"), "ConnectionFailedError", "broke"),
         (boto.HTTPClientError(error="odd"), "ConnectionFailedError", "broke"),
         (ResponseParserError("Unable to parse response"), "ConnectionFailedError", "not an S3 API"),
-        (boto.ParamValidationError(report="Bucket"), "S3Error", "botocore refused"),
+        (boto.ParamValidationError(report="Bucket"), "S3Error", "check bucket"),
+        (boto.UnknownSignatureVersionError(signature_version="x"), "S3Error", "botocore refused"),
+        (answer("MalformedPolicy", 400, "odd action"), "S3Error", "correct its statements"),
     ],
 )
 def test_each_trouble_has_its_class_and_remedy(error, expected, remedy):

@@ -152,6 +152,7 @@ def test_credentials_file(tmp_path):
         ("", "sets no AWS_ACCESS_KEY_ID and no AWS_SECRET_ACCESS_KEY"),
         ("AWS_ACCESS_KEY_ID=AKIA\n", "sets no AWS_SECRET_ACCESS_KEY;"),
         (f"AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY={SECRET}\n", "sets no AWS_ACCESS_KEY_ID;"),
+        ("AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY=a$B\n", "without references like $NAME"),
         (f"# AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY={SECRET}\n", "sets no AWS_ACCESS_KEY_ID;"),
         (f"AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY='{SECRET} x'\n", "AWS_SECRET_ACCESS_KEY has white space"),
     ],
@@ -161,6 +162,18 @@ def test_credentials_file_without_the_variables_is_refused(tmp_path, text, named
     message = refusal(credentials_file=path)
     assert path in message
     assert named in message
+
+
+@pytest.mark.parametrize(
+    "bucket", ["", "ab", "a/b", "../x", "s3://media", "arn:aws:s3:::media", "x" * 256, "ünï", "a b"]
+)
+def test_what_is_no_buckets_name_is_refused(bucket):
+    assert f"bucket {bucket!r} is not a bucket's name" in refusal(bucket=bucket)
+
+
+@pytest.mark.parametrize("bucket", ["media", "mastodon-media-1", "files.example.com", "Old_Bucket"])
+def test_buckets_that_are_taken(bucket):
+    assert connection_options({"bucket": bucket}).endpoint_url is None
 
 
 def test_credentials_file_missing_or_a_folder_is_refused(tmp_path):

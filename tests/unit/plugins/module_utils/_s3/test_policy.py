@@ -221,6 +221,11 @@ def test_what_is_no_policy_is_refused(text):
         parse_policy(text)
 
 
+def test_a_web_page_is_not_taken_for_a_policy():
+    with pytest.raises(PolicyError, match="is not an S3 API"):
+        parse_policy("<html>hello</html>")
+
+
 def test_a_policy_without_statements_is_one():
     assert parse_policy('{"Version": "2012-10-17"}') == {"Version": "2012-10-17"}
 
