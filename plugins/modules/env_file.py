@@ -213,7 +213,9 @@ def _apply(module: AnsibleModule, asked: Request, target: Target, edited: Edit) 
     if edited.after.data != target.data or (not exists and asked.create):
         result["changed"] = True
         if not module.check_mode:
-            backup_file = write_target(module, target, edited.after.data, backup=asked.backup, validate=asked.validate)
+            backup_file = write_target(
+                module, target, edited.after.data, arguments, backup=asked.backup, validate=asked.validate
+            )
             exists = True
             if backup_file:
                 result["backup_file"] = backup_file

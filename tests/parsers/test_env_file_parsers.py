@@ -26,10 +26,16 @@ def read(folder, readers):
     """Writes a file and returns what each reader takes from it."""
 
     def everywhere(data, names=tuple(readers)):
-        path = folder / "file.env"
-        path.write_bytes(data)
-        return {name: readers[name].read(path) for name in names}
+        return read_all([data], names)[0]
 
+    def read_all(contents, names):
+        paths = [folder / f"{number}.env" for number in range(len(contents))]
+        for path, data in zip(paths, contents):
+            path.write_bytes(data)
+        found = {name: readers[name].read(paths) for name in names}
+        return [{name: found[name][number] for name in names} for number in range(len(paths))]
+
+    everywhere.all = read_all
     return everywhere
 
 
@@ -77,8 +83,7 @@ def test_all_readers_agree_and_the_rest_stays(read, file, wanted, absent, commen
     names = [NEW, "node", "compose", "systemd"]
     if not any(segment.several_lines for segment in segments):
         names.append(OLD)
-    before = read(data, names)
-    after = read(result, names)
+    before, after = read.all([data, result], names)
     touched = {*values, *absent}
     for reader in names:
         assert after[reader] is not None, f"{reader} refuses the file"

@@ -55,6 +55,8 @@ def request(params: Mapping[str, Any]) -> Request:
     faults += [
         f"{name} is both to be set and absent; name it once" for name in absent if name in {**variables, **secrets}
     ]
+    if not params["path"]:
+        faults.append("path is empty; it has to name the dotenv file")
     if params["validate"] is not None and "%s" not in params["validate"]:
         faults.append("validate has to hold %s where the path of the file goes")
     if faults:

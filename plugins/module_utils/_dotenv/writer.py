@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -52,12 +53,21 @@ def read_target(path: str) -> Target:
 
 
 def write_target(
-    module: AnsibleModule, target: Target, data: bytes, *, backup: bool, validate: str | None
+    module: AnsibleModule, target: Target, data: bytes, arguments: dict[str, Any], *, backup: bool, validate: str | None
 ) -> str | None:
     """Put `data` in the place of the file that was read and return the backup's path, if one was asked for.
 
     Owner, group, mode, ACLs and SELinux context of an existing file are kept; a new one has mode 0600. What is written
     passes through a file of its own in the same folder, as only a rename within one file system is atomic.
+
+    Args:
+        module: The module; its `unsafe_writes` is heeded.
+        target: The file as it was read.
+        data: What it is to hold.
+        arguments: The file attributes that were asked for, as `load_file_common_arguments` returns them. They are tried
+            on a new file before it is in its place; setting them there is left to the caller.
+        backup: Keep what was read.
+        validate: A command that has to accept the new file, `%s` being its path.
 
     Raises:
         DotenvWriteError: The file was changed in the meantime, is refused by `validate`, or can't be written.
@@ -69,6 +79,8 @@ def write_target(
         _check_unchanged(target)
         if target.status:
             _keep_owner(temporary, target)
+        else:
+            module.set_fs_attributes_if_different({**arguments, "path": temporary, "attributes": None}, False)
         backup_file = _back_up(target) if backup and target.status else None
         _move(module, temporary, target.path)
     except OSError as error:
@@ -148,7 +160,11 @@ def _move(module: AnsibleModule, temporary: str, path: str) -> None:
         try:
             module.atomic_move(temporary, path, unsafe_writes=unsafe_writes)
         except Exception as error:
-            raise DotenvWriteError(f"{path} can't be replaced: {error}") from error
+            cause = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
+            raise DotenvWriteError(
+                f"{path} can't be replaced: {cause}; a file that is mounted by itself, as into a container, needs "
+                "unsafe_writes, and one with the attribute i has to lose it first"
+            ) from error
 
 
 def _back_up(target: Target) -> str:

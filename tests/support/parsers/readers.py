@@ -22,26 +22,22 @@ class ReaderError(Exception):
 
 
 class Reader:
-    """One process that takes a path per line and answers with a line of JSON."""
+    """One process that takes a path per line and answers each with a line of JSON."""
 
     def __init__(self, name: str, command: list[str]) -> None:
         self.name = name
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def read(self, path: Path) -> dict[str, str] | None:
-        """Returns what the reader takes from the file, or None if it refuses the file."""
+    def read(self, paths: list[Path]) -> list[dict[str, str] | None]:
+        """Returns what the reader takes from each file, or None for one that it refuses."""
         assert self._process.stdin
         assert self._process.stdout
         try:
-            self._process.stdin.write(self._question(path) + "\n")
+            self._process.stdin.write(self._question(paths) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise ReaderError(f"{self.name} has ended, see its message above") from error
-        line = self._process.stdout.readline()
-        if not line:
-            raise ReaderError(f"{self.name} gave no answer, see its message above")
-        answer: dict[str, Any] = json.loads(line)
-        return None if "error" in answer else answer.get("values", {})
+        return [self._answer(self._process.stdout.readline()) for _path in paths]
 
     def close(self) -> None:
         """Ends the process."""
@@ -50,8 +46,14 @@ class Reader:
             self._process.stdin.close()
         self._process.wait(timeout=30)
 
-    def _question(self, path: Path) -> str:
-        return str(path)
+    def _answer(self, line: str) -> dict[str, str] | None:
+        if not line:
+            raise ReaderError(f"{self.name} gave no answer, see its message above")
+        answer: dict[str, Any] = json.loads(line)
+        return None if "error" in answer else answer.get("values", {})
+
+    def _question(self, paths: list[Path]) -> str:
+        return "\n".join(map(str, paths))
 
 
 class SystemdReader(Reader):
@@ -91,8 +93,8 @@ class SystemdReader(Reader):
         finally:
             self._call("rm", "-f", "-t", "0", self._container)
 
-    def _question(self, path: Path) -> str:
-        return json.dumps([str(path)])
+    def _question(self, paths: list[Path]) -> str:
+        return json.dumps([str(path) for path in paths])
 
     def _call(self, *words: str) -> str:
         done = subprocess.run([*self._podman, *words], capture_output=True, text=True, check=False, timeout=120)
@@ -102,7 +104,7 @@ class SystemdReader(Reader):
 
     def _wait(self) -> None:
         state = ""
-        for _ in range(120):
+        for _attempt in range(120):
             done = subprocess.run(
                 [*self._podman, "exec", self._container, "systemctl", "is-system-running"],
                 capture_output=True,

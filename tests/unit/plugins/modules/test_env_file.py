@@ -149,6 +149,12 @@ def test_a_missing_file(run, tmp_path):
     result, _text = run(env_file, path=str(path), variables={"A": "1"}, create=True, mode="0640")
     assert result["changed"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    bad = tmp_path / "bad.env"
+    for options in ({"owner": "no-such-user"}, {"group": "no-such-group"}, {"mode": "rwx"}):
+        result, _text = run(env_file, path=str(bad), variables={"A": "1"}, create=True, **options)
+        assert result["failed"]
+        assert not bad.exists()
+        assert sorted(os.listdir(tmp_path)) == ["new.env", "remote_tmp"]
     result, _text = run(env_file, path=str(tmp_path / "no" / "where"), variables={"A": "1"}, create=True)
     assert "folder has to exist" in result["msg"]
 
