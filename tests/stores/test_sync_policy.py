@@ -8,7 +8,6 @@ import pytest
 from stores.fixtures import new_bucket
 from sync_world import Visitor, World
 
-
 OPEN = ("accounts", "media_attachments")
 
 

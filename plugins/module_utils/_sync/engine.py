@@ -45,7 +45,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import Performer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source, SourceMissingError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import journal_path
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import LOCK_SECONDS, journal_path
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import DELETE_BATCH, Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import (
     PlanTransfer,
@@ -74,7 +74,7 @@ class Settings:
     reopen: bool = False
     concurrency: int = 8
     check_mode: bool = False
-    lock_seconds: Optional[float] = None
+    lock_seconds: float = LOCK_SECONDS
 
     @property
     def journal_path(self) -> str:

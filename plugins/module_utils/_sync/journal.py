@@ -14,9 +14,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Optional
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.database import (
+    clear_errors,
+    number,
+    open_for_looking,
+    open_for_run,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
@@ -24,17 +29,13 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Outcome,
     Row,
     RowState,
-    SyncError,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import (
+    LOCK_SECONDS,
     Lock,
-    create_private,
-    is_locked,
     prepare_folder,
 )
 
-SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x4D533353  # "MS3S", so that a foreign database is never mistaken for a journal
 _PAGE_ROWS = 1000
 _BATCH_ACTIONS = 256
 _BATCH_SECONDS = 1.0
@@ -42,25 +43,7 @@ _ROUNDS_KEPT = 50
 # File systems stamp with a clock that ticks up to 10 ms behind the one that processes read.
 _CLOCK_SLACK_NS = 50 * 10**6
 
-_SCHEMA = """
-CREATE TABLE objects(
-    key TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-    mode INTEGER NOT NULL, md5 TEXT NOT NULL, etag TEXT NOT NULL, applied TEXT NOT NULL, headers TEXT NOT NULL,
-    state TEXT NOT NULL, ours INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE doomed(key TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE rounds(
-    id INTEGER PRIMARY KEY, authority TEXT NOT NULL, started_ns INTEGER NOT NULL, finished_ns INTEGER,
-    watermark_ns INTEGER NOT NULL, complete INTEGER NOT NULL
-);
-CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-
 _PUT_ROW = "INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-
-
-class JournalError(SyncError):
-    """The journal can't be read or written."""
 
 
 class Journal:
@@ -70,11 +53,12 @@ class Journal:
         self.path = path
         self._connection = connection
         self._lock = held
+        self._closed = False
         self._waiting = 0
         self._since = 0.0
 
     @classmethod
-    def open(cls, path: str, identity: dict[str, str], *, lock_seconds: Optional[float] = None) -> Journal:
+    def open(cls, path: str, identity: dict[str, str], *, lock_seconds: float = LOCK_SECONDS) -> Journal:
         """Open the journal for a run, making it where there is none; one run at a time.
 
         `identity` names tree and bucket for whoever looks into the file.
@@ -83,75 +67,36 @@ class Journal:
             StateFolderError, BusyError, JournalError: see there.
         """
         prepare_folder(os.path.dirname(path))
-        held = Lock(path) if lock_seconds is None else Lock(path, seconds=lock_seconds)
+        held = Lock(path, seconds=lock_seconds)
         try:
-            with _clear_errors(path):
-                create_private(path)
-                connection = sqlite3.connect(path, isolation_level=None)
-                journal = cls(connection, path, held)
-                journal._prepare(identity)
+            journal = cls(open_for_run(path, identity), path, held)
         except BaseException:
             held.release()
             raise
+        journal._clear_doomed()
         return journal
 
     @classmethod
     def peek(cls, path: str) -> Journal:
-        """Open the journal for looking only; where there is none, an empty one in memory. Writes nothing at all."""
-        if not _has_content(path) and not _has_content(f"{path}-wal"):
-            return cls._empty(path)
-        # Without a running writer and a write-ahead log, even SQLite's own side files can be done without.
-        quiet = not is_locked(path) and not _has_content(f"{path}-wal")
-        location = f"file:{_quoted(path)}?mode=ro{'&immutable=1' if quiet else ''}"
-        with _clear_errors(path):
-            journal = cls(sqlite3.connect(location, uri=True, isolation_level=None), path)
-            if journal._is_blank():
-                journal.close()
-                return cls._empty(path)
-            journal._check_version()
-        return journal
+        """Open the journal for looking only; where there is none, an empty one. Writes nothing at all.
 
-    @classmethod
-    def _empty(cls, path: str) -> Journal:
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        connection.executescript(_SCHEMA)
-        return cls(connection, path)
-
-    def _is_blank(self) -> bool:
-        return self._number("PRAGMA user_version") == 0 and self._number("SELECT count(*) FROM sqlite_master") == 0
-
-    def _prepare(self, identity: dict[str, str]) -> None:
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        # The write-ahead promise must also hold after a power failure.
-        self._connection.execute("PRAGMA synchronous=FULL")
-        if self._is_blank():
-            self._connection.executescript(
-                f"BEGIN;{_SCHEMA}PRAGMA application_id={_APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
-            )
-            self._connection.executemany("INSERT INTO meta VALUES (?,?)", list(identity.items()))
-        self._check_version()
-        self._connection.execute("DELETE FROM doomed")
-
-    def _check_version(self) -> None:
-        version = self._number("PRAGMA user_version")
-        if self._number("PRAGMA application_id") != _APPLICATION_ID:
-            raise JournalError(f"{self.path} is not a journal of this module: move it away, or name another state_dir")
-        if version != SCHEMA_VERSION:
-            raise JournalError(
-                f"the journal {self.path} has version {version}, this module knows {SCHEMA_VERSION}: it was made by"
-                " a newer release of the collection, use that one"
-            )
+        Raises:
+            JournalError: see there.
+        """
+        return cls(open_for_looking(path), path)
 
     def close(self) -> None:
-        """Write what waits, and let the next run in."""
+        """Write what waits, and let the next run in. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         try:
-            with _clear_errors(self.path):
+            with clear_errors(self.path):
                 self.commit()
-                self._connection.close()
         finally:
+            self._connection.close()
             if self._lock is not None:
                 self._lock.release()
-                self._lock = None
 
     # What is known.
 
@@ -163,7 +108,7 @@ class Journal:
         """
         last = ""
         while True:
-            with _clear_errors(self.path):
+            with clear_errors(self.path):
                 page = self._connection.execute(
                     "SELECT * FROM objects WHERE key > ? ORDER BY key LIMIT ?", (last, _PAGE_ROWS)
                 ).fetchall()
@@ -174,11 +119,12 @@ class Journal:
 
     def count(self) -> int:
         """Return how many keys are known."""
-        return self._number("SELECT count(*) FROM objects")
+        with clear_errors(self.path):
+            return number(self._connection, "SELECT count(*) FROM objects")
 
     def row(self, key: str) -> Optional[Row]:
         """Return what is known of one key."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             found = self._connection.execute("SELECT * FROM objects WHERE key = ?", (key,)).fetchone()
         return _row(found) if found else None
 
@@ -196,7 +142,7 @@ class Journal:
 
     def record(self, actions: Sequence[Action]) -> None:
         """Write down, durably, that these actions are about to be done."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             self._begin()
             for action in actions:
                 self._mark(action)
@@ -219,7 +165,7 @@ class Journal:
         """Note what came of an action; on disk within a second or so, and until then it would be done again."""
         if outcome.row is None and not outcome.forget:
             return
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             self._begin()
             if outcome.forget:
                 self._connection.execute("DELETE FROM objects WHERE key=?", (outcome.action.key,))
@@ -229,7 +175,7 @@ class Journal:
 
     def refresh(self, row: Row) -> None:
         """Note a harmless change of a file's metadata, for which nothing has to be done."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             self._begin()
             self._connection.execute(_PUT_ROW, row)
             self._commit_some()
@@ -246,16 +192,20 @@ class Journal:
 
     def commit(self) -> None:
         """Bring what waits to disk."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
         self._waiting = 0
 
     # What is to be deleted at the end of this run, so that it can be counted before the first deletion.
 
+    def _clear_doomed(self) -> None:
+        with clear_errors(self.path):
+            self._connection.execute("DELETE FROM doomed")
+
     def doom(self, key: str) -> None:
         """Put a key on this run's list of deletions."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             self._begin()
             self._connection.execute("INSERT OR IGNORE INTO doomed VALUES (?)", (key,))
 
@@ -263,7 +213,7 @@ class Journal:
         """Yield this run's list of deletions in order, with what is known of each."""
         last = ""
         while True:
-            with _clear_errors(self.path):
+            with clear_errors(self.path):
                 page = self._connection.execute(
                     "SELECT key FROM doomed WHERE key > ? ORDER BY key LIMIT ?", (last, _PAGE_ROWS)
                 ).fetchall()
@@ -277,7 +227,7 @@ class Journal:
 
     def begin_round(self, authority: Authority, now_ns: int) -> int:
         """Note the start of a round and return its number; the first with the bucket as authority is the switch."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             self.commit()
             cursor = self._connection.execute(
                 "INSERT INTO rounds(authority, started_ns, watermark_ns, complete) VALUES (?,?,?,0)",
@@ -288,16 +238,16 @@ class Journal:
                 self._connection.execute("INSERT INTO meta VALUES ('switched_ns', ?)", (str(now_ns),))
         return int(cursor.lastrowid or 0)
 
-    def finish_round(self, number: int, now_ns: int, *, complete: bool, oldest_left_ns: Optional[int]) -> None:
+    def finish_round(self, round_number: int, now_ns: int, *, complete: bool, oldest_left_ns: Optional[int]) -> None:
         """Note the end of a round. `complete`: every file in scope was dealt with.
 
         `oldest_left_ns` is the oldest ctime of a file that was left to the next round on purpose.
         """
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             self._begin()
             self._connection.execute(
                 "UPDATE rounds SET finished_ns=?, complete=?, watermark_ns=min(watermark_ns, ?) WHERE id=?",
-                (now_ns, int(complete), now_ns if oldest_left_ns is None else oldest_left_ns, number),
+                (now_ns, int(complete), now_ns if oldest_left_ns is None else oldest_left_ns, round_number),
             )
             if complete and self.switched_ns is not None and self.settled_ns is None:
                 self._connection.execute("INSERT INTO meta VALUES ('settled_ns', ?)", (str(now_ns),))
@@ -306,7 +256,7 @@ class Journal:
     @property
     def watermark_ns(self) -> Optional[int]:
         """The ctime from which on the last completed round before the switch may have missed a file; None: any."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             found = self._connection.execute(
                 "SELECT watermark_ns FROM rounds WHERE authority=? AND complete=1 ORDER BY id DESC LIMIT 1",
                 (Authority.TREE.value,),
@@ -325,7 +275,7 @@ class Journal:
 
     def reopen(self) -> None:
         """Make the tree the truth again. What the bucket holds is in doubt then: it lived on without the journal."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             self._begin()
             self._connection.execute("DELETE FROM meta WHERE name IN ('switched_ns', 'settled_ns')")
             self._connection.execute(
@@ -334,13 +284,9 @@ class Journal:
             self.commit()
 
     def _meta(self, name: str) -> Optional[int]:
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             found = self._connection.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
         return int(found[0]) if found else None
-
-    def _number(self, statement: str) -> int:
-        with _clear_errors(self.path):
-            return int(self._connection.execute(statement).fetchone()[0])
 
 
 def _row(values: Sequence[Any]) -> Row:
@@ -358,30 +304,3 @@ def _batch(source: Iterator[Action]) -> list[Action]:
         if len(batch) >= _BATCH_ACTIONS or time.monotonic() > end:
             break
     return batch
-
-
-def _has_content(path: str) -> bool:
-    try:
-        return os.path.getsize(path) > 0
-    except OSError:
-        return False
-
-
-def _quoted(path: str) -> str:
-    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-@contextmanager
-def _clear_errors(path: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        if "full" in str(error):
-            remedy = "make room on its file system and run again, nothing that was done is lost"
-        elif isinstance(error, sqlite3.OperationalError):
-            remedy = "check the folder's permissions and its file system"
-        else:
-            remedy = "it is damaged; before the switch it can be moved away, all is then compared by uploading it again"
-        raise JournalError(f"the journal {path} can't be used ({error}): {remedy}") from error
-    except OSError as error:
-        raise JournalError(f"the journal {path} can't be used: {error.strerror}. Check state_dir") from error

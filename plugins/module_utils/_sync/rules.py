@@ -129,14 +129,19 @@ def patterns(option: str, values: Sequence[str]) -> Optional[Pattern[str]]:
     """Return one expression that matches where any of the patterns does, None without patterns.
 
     Raises:
-        SyncError: a pattern is empty, or absolute and so would never match.
+        SyncError: a pattern is empty or absolute and so would never match, or has a wrong set.
     """
     for value in values:
         if not value or value.startswith("/"):
             raise SyncError(f"{option}: {value!r} never matches: patterns are relative to src, like cache/**")
     if not values:
         return None
-    return re.compile("(?:" + "|".join(_expression(value.rstrip("/")) for value in values) + r")(?:/.*)?\Z", re.DOTALL)
+    try:
+        return re.compile(
+            "(?:" + "|".join(_expression(value.rstrip("/")) for value in values) + r")(?:/.*)?\Z", re.DOTALL
+        )
+    except re.error as error:
+        raise SyncError(f"{option}: {error.msg} in {', '.join(values)}: write a set like [a-z]") from error
 
 
 _SET_SPECIAL = re.compile(r"[\\^\[\]&~|]")
