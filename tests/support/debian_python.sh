@@ -22,9 +22,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cache=$root/.cache
 apt=$cache/apt/$suite
 target=$cache/debian/python$version
-configured=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^ *#' | grep -oE 'https?://[^ ]+/debian/?( |$)' || true)
-mirror=${DEBIAN_MIRROR:-$(head -n 1 <<<"${configured// /}")}
-[ -n "$mirror" ] || { echo "apt knows no Debian mirror: set DEBIAN_MIRROR to the address of one" >&2; exit 1; }
+mirror=$("$(dirname "$0")/debian_mirror.sh")
 
 mkdir -p "$apt"/{etc/apt.conf.d,etc/preferences.d,state/lists/partial,cache/archives/partial}
 : > "$apt/status"

@@ -12,6 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LONGEST = 400
+# Where there is no other word: a Gemfile's source, the image in Mastodon's own compose file, and podman's name of
+# Debian's.
+ALLOWED = re.compile(r"^source 'https://rubygems\.org'$|image: ghcr\.io/mastodon/|docker\.io/library/")
 LONG_BY_NATURE = ("LICENSE", "CHANGELOG.md", "changelogs/changelog.yaml", "tests/support/requirements/")
 REGISTRIES = (
     r"pypi\.org|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io|maven\.org|deb\.debian\.org|rubygems\.org"
@@ -36,7 +39,7 @@ def complaints(path: str) -> list[str]:
         f"{path}:{number}: {what}: {line.strip()[:120]}"
         for number, line in enumerate(lines, 1)
         for what, pattern in FORBIDDEN.items()
-        if pattern.search(line)
+        if pattern.search(line) and not ALLOWED.search(line)
     ]
     if len(lines) > LONGEST and not path.startswith(LONG_BY_NATURE):
         found.append(f"{path}: {len(lines)} lines, more than {LONGEST}: split it")

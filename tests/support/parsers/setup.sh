@@ -42,7 +42,7 @@ fi
 if [ ! -e "$cache/ruby-dotenv/lib/dotenv.rb" ]; then
     say "fetching the newest ruby-dotenv that Debian has"
     apt=$cache/apt
-    mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+    mirror=$("$here/../debian_mirror.sh")
     mkdir -p "$apt/lists/partial" "$apt/archives/partial"
     echo "deb [signed-by=$keyring] $mirror sid main" > "$apt/sources.list"
     options="-qq -o Dir::State::lists=$apt/lists -o Dir::Cache=$apt -o Dir::Cache::archives=$apt/archives
