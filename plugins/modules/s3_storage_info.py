@@ -62,7 +62,7 @@ EXAMPLES = r"""
 - name: Stop where it does not
   ansible.builtin.assert:
     that: storage.usable
-    fail_msg: "{{ storage.problem.message }}. Remedy: {{ storage.problem.remedy }}"
+    fail_msg: "{{ storage.problem.message }} {{ storage.problem.remedy }}"
 """
 
 RETURN = r"""
@@ -98,8 +98,8 @@ problem:
       returned: always
   sample:
     code: WrongRegion
-    message: The bucket is in region eu-central-1, not in us-east-1
-    remedy: "set region: eu-central-1"
+    message: The bucket is in region eu-central-1, not in us-east-1.
+    remedy: "Set region: eu-central-1"
 answers:
   description: Whether a server answers at the endpoint, be it a store or not. V(none) where that is not known.
   returned: always

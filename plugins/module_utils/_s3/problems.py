@@ -18,8 +18,8 @@ class Problem:
     """Why a store can't be used as it should be.
 
     code: the store's error code, or one of this module's words where no answer came.
-    message: one sentence with what was tried and what came of it.
-    remedy: what to do.
+    message: what was tried and what came of it, with a full stop, so that the remedy may follow.
+    remedy: what to do, beginning with a capital letter.
     """
 
     code: str
@@ -82,14 +82,18 @@ def problem_of(error: S3Error) -> Problem:
     if code in _MEANINGS:
         what, remedy = _MEANINGS[code]
         detail = f" ({error.__cause__})" if error.status is None and error.__cause__ else ""
-        return Problem(code, f"{error.operation}: {what}{detail}", remedy)
+        return _problem(code, f"{error.operation}: {what}{detail}", remedy)
     message = str(error).replace(f"; {error.remedy}", "", 1) if error.remedy else str(error)
-    return Problem(code, message, error.remedy or "look the code up in the store's manual")
+    return _problem(code, message, error.remedy or "look the code up in the store's manual")
 
 
 def wrong_region(used: str, actual: str) -> Problem:
     """Return the problem of a bucket that is in another region than requests are signed for."""
-    return Problem(WRONG_REGION, f"The bucket is in region {actual}, not in {used}", f"set region: {actual}")
+    return _problem(WRONG_REGION, f"The bucket is in region {actual}, not in {used}", f"set region: {actual}")
+
+
+def _problem(code: str, message: str, remedy: str) -> Problem:
+    return Problem(code, f"{message.rstrip('. ')}.", remedy[:1].upper() + remedy[1:])
 
 
 def is_certificate_problem(problem: Problem) -> bool:

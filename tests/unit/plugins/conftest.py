@@ -39,7 +39,7 @@ class Web:
                     with contextlib.suppress(ConnectionError):
                         self.wfile.write(body)
 
-            do_HEAD = do_GET
+            do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *_arguments):
                 pass

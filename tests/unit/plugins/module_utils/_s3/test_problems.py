@@ -70,9 +70,8 @@ def test_the_remedy_is_said_once():
         {"Error": {"Code": "NoSuchBucket"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "ListObjectsV2"
     )
     problem = under_test.problem_of(translate(error, "ListObjectsV2"))
-    assert problem.remedy == "check its name, endpoint and region, or create it"
-    assert problem.remedy not in problem.message
-    assert "does not exist (NoSuchBucket, HTTP 404)" in problem.message
+    assert problem.remedy == "Check its name, endpoint and region, or create it"
+    assert problem.message == "ListObjectsV2: the bucket does not exist (NoSuchBucket, HTTP 404)."
 
 
 def test_an_error_that_is_its_own_cause_ends():
