@@ -13,6 +13,7 @@ reason.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -125,9 +126,9 @@ def prepare_home(core: str) -> None:
     ):
         text = requirements.read_text(encoding="utf-8")
         requirements.write_text(re.sub(r"^dill @ .*$", "dill==0.4.1", text, flags=re.MULTILINE), encoding="utf-8")
-    shellcheck = PYTHONS / "shellcheck"
-    if not shellcheck.is_symlink():
-        shellcheck.symlink_to(CACHE / "venv" / "bin" / "shellcheck")
+    PYTHONS.mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (PYTHONS / "shellcheck").symlink_to(CACHE / "venv" / "bin" / "shellcheck")
     links = {".cache/pip": CACHE / "pip", **{folder: Path.home() / folder for folder in (".config/pip", ".pip")}}
     for folder, source in links.items():
         link = home(core) / folder
