@@ -159,7 +159,8 @@ def _translate(token: str) -> str:
     if len(token) > 1:
         inverted = token[1] == "!"
         body = _SET_SPECIAL.sub(r"\\\g<0>", token[2:-1] if inverted else token[1:-1])
-        return f"[^/{body}]" if inverted else f"[{body}]"
+        if body:
+            return f"[^/{body}]" if inverted else f"[{body}]"
     return re.escape(token)
 
 

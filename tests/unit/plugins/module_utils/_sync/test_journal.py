@@ -117,9 +117,9 @@ def test_batches_are_bounded(journal, monkeypatch):
     taken = []
 
     def actions():
-        for number in range(10):
-            taken.append(number)
-            yield action(ActionKind.UPLOAD, f"{number}")
+        for many in range(10):
+            taken.append(many)
+            yield action(ActionKind.UPLOAD, f"{many}")
 
     recorded = journal.recorded(actions())
     next(recorded)
