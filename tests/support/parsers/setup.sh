@@ -38,6 +38,11 @@ if [ -n "$missing" ]; then
     fi
 fi
 
+if [ "$(printf '%s\n' 1.24 "$(go env GOVERSION | sed 's/^go//')" | sort -V | head -n 1)" != 1.24 ]; then
+    say "Go 1.24 or newer is needed, and $(go env GOVERSION) is here; install a newer one, like golang-go of Debian 13" >&2
+    exit 1
+fi
+
 # Debian stable has dotenv 2.4, Mastodon uses 2.8 and 3: the newer one is Debian unstable's package, unpacked only.
 if [ ! -e "$cache/ruby-dotenv/lib/dotenv.rb" ]; then
     say "fetching the newest ruby-dotenv that Debian has"
