@@ -69,31 +69,39 @@ def audit(
         SyncError: the walk or the listing can't be used.
         AddressError: C(public_ca_bundle) can't be used.
     """
-    found = Comparison(limit=question.limit, sample=question.sample if question.public_url else 0)
-    walk = Tree(source, prefix_bytes=len(store.prefix.encode()))
+    if question.public_url is None:
+        return {
+            **_comparison(_compared(question, source, store, sample=0)),
+            "sampled": {"public": _sample(PublicSample()), "private": _sample(PrivateSample())},
+            "listable": None,
+        }
+    # First, so that options that can't be used fail before the long part.
+    visitors = _Visitors(question)
+    try:
+        found = _compared(question, source, store, sample=question.sample)
+        expected = Expectations(question.rules, source, stored_cache_control)
+        asker = Asker(visitors.ask)
+        public = ask_for_public(asker, found.public.kept, expected, question.limit)
+        private = ask_for_private(asker, found.private.kept, question.rules.masked, question.limit)
+        return {
+            **_comparison(found),
+            "sampled": {"public": _sample(public), "private": _sample(private)},
+            "listable": visitors.may_list(store.prefix),
+        }
+    finally:
+        visitors.close()
+
+
+def _compared(question: Question, source: Source, store: Store, *, sample: int) -> Comparison:
+    found = Comparison(limit=question.limit, sample=sample)
     compare(
-        pairs_of(walk, store.listing()),
+        pairs_of(Tree(source, prefix_bytes=len(store.prefix.encode())), store.listing()),
         question.rules,
         found,
         now_ns=time.time_ns(),
         newer_than=question.newer_than,
     )
-    public, private, listable = PublicSample(), PrivateSample(), None
-    if question.public_url:
-        expected = Expectations(question.rules, source, stored_cache_control)
-        visitors = _Visitors(question)
-        try:
-            asker = Asker(visitors.ask)
-            public = ask_for_public(asker, found.public.kept, expected, question.limit)
-            private = ask_for_private(asker, found.private.kept, question.rules.masked, question.limit)
-            listable = visitors.may_list(store.prefix)
-        finally:
-            visitors.close()
-    return {
-        **_comparison(found),
-        "sampled": {"public": _sample(public), "private": _sample(private)},
-        "listable": listable,
-    }
+    return found
 
 
 class _Visitors:

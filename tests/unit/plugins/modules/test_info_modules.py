@@ -1,0 +1,94 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""s3_storage_info and s3_sync_info as programs: what they refuse, and what they do where boto3 is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+MODULES = "ansible_collections.fediverse.mastodon_s3.plugins.modules"
+KEYS = {
+    "access_key": "AKIA",
+    "secret_key": "the-secret-word",
+    "region": "us-east-1",
+    "endpoint_url": "http://127.0.0.1:1",
+}
+
+
+@pytest.fixture
+def without_boto3(tmp_path, monkeypatch):
+    (tmp_path / "boto3.py").write_text("raise ImportError('No module named boto3')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+
+
+def run(module, **options):
+    done = subprocess.run(
+        [sys.executable, "-m", f"{MODULES}.{module}"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**KEYS, "bucket": "media", **options}}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    assert "the-secret-word" not in done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_missing_boto3_is_unknown_in_check_mode_and_a_failure_without(without_boto3):
+    found = run("s3_storage_info", _ansible_check_mode=True)
+    assert found["usable"] is None
+    assert found["problem"] is None
+    assert found["boto3_version"] is None
+    assert found["changed"] is False
+    failed = run("s3_storage_info")
+    assert failed["failed"] is True
+    assert "boto3" in failed["msg"]
+    assert "python3-boto3" in failed["msg"]
+
+
+def test_what_is_found_out_is_no_failure():
+    found = run("s3_storage_info")
+    assert "failed" not in found
+    assert (found["usable"], found["problem"]["code"]) == (False, "ConnectionRefused")
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "says"),
+    [
+        ("s3_storage_info", {"wait": -1}, "wait"),
+        ("s3_storage_info", {"endpoint_url": "http://127.0.0.1:1/media"}, "endpoint_url"),
+        ("s3_storage_info", {"aws_config": {"no_such_option": 1}}, "no_such_option"),
+        ("s3_sync_info", {"src": "/", "sample": -1}, "sample"),
+        ("s3_sync_info", {"src": "/", "limit": -1}, "limit"),
+        ("s3_sync_info", {"src": "/", "public_url": "files.example.com"}, "public_url"),
+        ("s3_sync_info", {"src": "/", "public_prefixes": ["/accounts"]}, "public_prefixes"),
+        ("s3_sync_info", {"src": "/no/such/folder"}, "/no/such/folder"),
+        ("s3_sync_info", {"src": os.path.abspath(__file__)}, "not a folder"),
+    ],
+)
+def test_what_can_not_be_is_refused_by_name(module, options, says):
+    failed = run(module, **options)
+    assert failed["failed"] is True
+    assert says in failed["msg"]
+
+
+def test_a_bundle_that_is_none_is_refused(tmp_path, web):
+    (tmp_path / "ca.pem").write_text("nothing")
+    listing = b'<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'
+    web.answer = lambda method, path, headers: (200, {}, listing)
+    failed = run(
+        "s3_sync_info",
+        src=str(tmp_path),
+        endpoint_url=web.url,
+        public_url=web.url,
+        public_ca_bundle=str(tmp_path / "ca.pem"),
+    )
+    assert failed["failed"] is True
+    assert "ca.pem" in failed["msg"]
