@@ -54,7 +54,7 @@ options:
       - The task fails and changes nothing if afterwards any statement would let everybody read, write or list there.
         A C(Deny) and most conditions are not counted on; a condition counts if it names the callers, for example by
         C(aws:PrincipalAccount).
-      - Not looked at with O(state=absent).
+      - Holds for both values of O(state). Leave it out to remove statements whatever else the policy opens.
     type: list
     elements: str
     default: []

@@ -195,6 +195,14 @@ def test_minio_keeps_one_of_two_equal_statements(minio):
     assert len(stored(minio, bucket)) == 1
 
 
+def test_a_malformed_policy_is_told_as_such(run, enforcing):
+    bucket = new_bucket(enforcing)
+    failed = run(enforcing, bucket, [ours(bucket, Action="s3:Nonsense")])
+    assert failed["failed"]
+    assert "does not accept the policy; correct its statements" in failed["msg"]
+    assert stored(enforcing, bucket) == []
+
+
 def test_a_public_access_block_is_named(run, rgw):
     bucket = new_bucket(rgw)
     rgw.client().put_public_access_block(

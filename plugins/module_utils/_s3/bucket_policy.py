@@ -55,8 +55,7 @@ def plan(
     Raises PolicyError if a protected prefix would be open to everybody afterwards, whoever made the statement.
     """
     after = merge_policy(current, wanted, absent=absent)
-    if not absent:
-        refuse_openings(after, bucket, protected)
+    refuse_openings(after, bucket, protected)
     return PolicyChange(dict(current), after)
 
 
@@ -122,15 +121,18 @@ def _write(client: t.Any, bucket: str, policy: Policy) -> None:
             client.delete_bucket_policy(Bucket=bucket)
     except Exception as error:
         trouble = translate(error, operation)
+        hint = ""
         if policy and isinstance(trouble, PermissionDeniedError):
-            raise PermissionDeniedError(
-                f"{trouble} If the key may do this, the bucket's public access block refuses public policies: set"
-                " BlockPublicPolicy to false first.",
-                code=trouble.code,
-                status=trouble.status,
-                operation=operation,
-            ) from error
-        raise trouble from error
+            hint = (
+                " If the key may do this, the bucket's public access block refuses public policies: set"
+                " BlockPublicPolicy to false first."
+            )
+        elif trouble.code == "InvalidArgument":
+            # All that Ceph says of a malformed policy.
+            hint = " The store does not accept the policy; correct its statements."
+        raise type(trouble)(
+            f"{trouble}{hint}", code=trouble.code, status=trouble.status, operation=operation
+        ) from error
 
 
 def _confirm(client: t.Any, bucket: str, wanted: t.Sequence[Statement], *, absent: bool) -> None:

@@ -77,7 +77,7 @@ class Store:
         """
         return self._make_client(service, **arguments) if arguments else self._shared_client(service)
 
-    @functools.cache  # noqa: B019 - a store lives as long as the tests do
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - a store lives as long as the tests do
     def _shared_client(self, service: str) -> t.Any:
         return self._make_client(service)
 

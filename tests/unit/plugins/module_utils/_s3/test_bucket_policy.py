@@ -13,6 +13,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import b
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
     PermissionDeniedError,
+    S3Error,
     UnsupportedError,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.policy import PolicyError
@@ -105,13 +106,22 @@ def test_an_open_protected_prefix_stops_before_anything_is_written():
     with pytest.raises(PolicyError, match=r"statement Theirs opens 'backups/' by arn:aws:s3:::media/\*"):
         converge(store)
     assert store.writes == 0
-    assert not converge(store, absent=True).changed
 
 
-def test_an_open_protected_prefix_is_reported_also_where_nothing_is_to_be_done():
-    store = Store(policy(OURS, {**OURS, "Sid": "Theirs", "Resource": "arn:aws:s3:::media/*"}))
+@pytest.mark.parametrize("absent", [False, True])
+def test_an_open_protected_prefix_is_reported_also_where_nothing_is_to_be_done(absent):
+    theirs = {**OURS, "Sid": "Theirs", "Resource": "arn:aws:s3:::media/*"}
+    store = Store(policy(theirs) if absent else policy(OURS, theirs))
     with pytest.raises(PolicyError, match="Theirs"):
-        converge(store)
+        converge(store, absent=absent)
+
+
+def test_removal_does_not_trip_over_what_it_removes():
+    ours = {**OURS, "Resource": "arn:aws:s3:::media/*"}
+    assert converge(Store(policy(ours)), absent=True).after == {}
+    theirs = {**ours, "Sid": "Theirs"}
+    unprotected = under_test.converge_policy(Store(policy(theirs, ours)), "media", [OURS], [], absent=True)
+    assert unprotected.after == policy(theirs)
 
 
 def test_our_own_statement_must_not_open_a_protected_prefix():
@@ -157,6 +167,13 @@ def test_a_refused_public_policy_names_the_access_block():
     with pytest.raises(PermissionDeniedError, match="BlockPublicPolicy") as caught:
         converge(store)
     assert (caught.value.code, caught.value.operation) == ("AccessDenied", "PutBucketPolicy")
+
+
+def test_what_ceph_says_of_a_malformed_policy_is_explained():
+    store = Store()
+    store.trouble["PutBucketPolicy"] = ("InvalidArgument", 400)
+    with pytest.raises(S3Error, match="correct its statements"):
+        converge(store)
 
 
 def test_a_missing_bucket_is_not_a_missing_policy():
