@@ -12,7 +12,7 @@ import stat
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvReadError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.parser import Document, parse
 
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 1024 * 1024
 
 
 def read_variables(path: str) -> dict[str, str]:
@@ -58,5 +58,5 @@ def read_bytes(path: str) -> tuple[bytes, os.stat_result]:
     except ValueError as error:
         raise DotenvReadError(f"{path!r} is no file name: {error}") from error
     if len(data) > MAX_BYTES:
-        raise DotenvReadError(f"{path} is larger than {MAX_BYTES // 1024 // 1024} MiB; that is no dotenv file")
+        raise DotenvReadError(f"{path} is larger than {MAX_BYTES // 1024} KiB; that is no dotenv file")
     return data, status

@@ -256,7 +256,7 @@ def test_what_is_no_dotenv_file(run, tmp_path, kind):
     elif kind == "fifo":
         os.mkfifo(path)
     else:
-        path.write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+        path.write_bytes(b"#" * (1024 * 1024 + 1))
     result, _text = run(env_file, path=str(path), variables={"A": "1"})
     assert str(path) in result["msg"]
     result, _text = run(env_file_info, paths=[str(path)])
