@@ -93,6 +93,7 @@ options:
       - A command that is run on the new file before it takes the place of the old one. It has to hold C(%s) where the
         path goes.
       - If it fails, nothing is changed. Its output is not shown, since it may hold values.
+      - It is not run in check mode.
     type: str
 author:
   - fediverse.mastodon_s3 contributors (@fediverse)
@@ -100,6 +101,8 @@ notes:
   - Values with a line break, with a control character other than tab, with a backslash at the end, or with both a
     single quote and one of double quote, backslash or dollar sign are refused, since no form exists in which all
     readers read them alike.
+  - Without pipelining, and with C(async), Ansible itself keeps the task's parameters in a file on the host while the
+    task runs. Only the user that it runs as can read that file, but it stays behind if the host fails meanwhile.
   - A line that all readers already take for the right value is left alone, also where it has quotes that it does not
     need.
 seealso:
