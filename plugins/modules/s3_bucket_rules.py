@@ -141,9 +141,9 @@ def _policy(module: AnsibleModule) -> PolicyChange:
     absent = params["state"] == "absent"
     if not wanted and (absent or not protected):
         raise PolicyError("policy_statements is empty; give at least one statement, or protected_prefixes to look at")
+    options = connection_options(params)
     check_statements(wanted, bucket, absent=absent)
     check_prefixes(protected)
-    options = connection_options(params)
     try:
         client = s3_client(options)
         return converge_policy(client, bucket, wanted, protected, absent=absent, check_mode=module.check_mode)

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+from ansible.module_utils import basic
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_bucket_rules as under_test
+
+SECRET = "a-secret-that-shows-nowhere"
+OURS = {
+    "Sid": "FediverseMastodonS3PublicRead",
+    "Effect": "Allow",
+    "Principal": "*",
+    "Action": "s3:GetObject",
+    "Resource": "arn:aws:s3:::media/accounts/*",
+}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, web):
+    return partial(_run, monkeypatch, capsys, web)
+
+
+def _run(monkeypatch, capsys, web, *, check=False, **options):
+    arguments = {
+        "bucket": "media",
+        "policy_statements": [OURS],
+        "endpoint_url": web.url,
+        "access_key": "AKIA",
+        "secret_key": SECRET,
+        "_ansible_check_mode": check,
+        **options,
+    }
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        under_test.main()
+    output = capsys.readouterr().out
+    assert SECRET not in output
+    result = json.loads(output)
+    assert bool(result.get("failed")) == bool(ended.value.code)
+    return result
+
+
+def answer(status, text):
+    return lambda method, path, headers: (status, {"Content-Type": "application/xml"}, text.encode())
+
+
+def error(status, code):
+    return answer(status, f"<Error><Code>{code}</Code><Message>No.</Message></Error>")
+
+
+@pytest.fixture
+def without_boto3(monkeypatch):
+    def missing(_options):
+        raise Boto3MissingError("No module named 'boto3'")
+
+    monkeypatch.setattr(under_test, "s3_client", missing)
+
+
+@pytest.mark.usefixtures("without_boto3")
+def test_without_boto3_check_mode_predicts_from_nothing_and_warns(run):
+    result = run(check=True)
+    assert result["changed"]
+    assert result["policy"]["Statement"] == [OURS]
+    assert "python3-boto3" in json.dumps(result["warnings"])
+    assert not run(check=True, state="absent")["changed"]
+
+
+@pytest.mark.usefixtures("without_boto3")
+def test_without_boto3_it_fails_with_the_remedy(run):
+    assert "python3-boto3" in run()["msg"]
+
+
+def test_a_bucket_that_is_not_there_yet(run, web):
+    web.answer = error(404, "NoSuchBucket")
+    assert run(check=True)["policy"]["Statement"] == [OURS]
+    assert "the bucket does not exist" in run()["msg"]
+
+
+def test_what_is_no_store_is_not_taken_for_a_missing_bucket(run, web):
+    web.answer = answer(404, "<html>not found</html>")
+    assert run(check=True)["failed"]
+
+
+def test_the_prediction_looks_at_protected_prefixes(run, web):
+    web.answer = error(404, "NoSuchBucket")
+    assert "opens 'accounts/private/'" in run(check=True, protected_prefixes=["accounts/private/"])["msg"]
+
+
+def test_a_policy_that_is_right_is_left_alone(run, web):
+    stored = {"Version": "2012-10-17", "Statement": [{**OURS, "Principal": {"AWS": ["*"]}}]}
+    web.answer = answer(200, json.dumps(stored))
+    result = run()
+    assert not result["changed"]
+    assert result["policy"] == stored
+    assert [request[0] for request in web.requests] == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"policy_statements": []}, "policy_statements is empty"),
+        ({"policy_statements": [{"Sid": "Theirs"}], "state": "absent"}, "must begin with FediverseMastodonS3"),
+        ({"protected_prefixes": [""]}, "write it like backups/"),
+        ({"bucket": "s3://media"}, "is not a bucket's name"),
+        ({"endpoint_url": "media.example.com"}, "has no scheme"),
+        ({"profile": "p"}, "profile and access_key and secret_key are both set"),
+        ({"aws_config": {"unheard_of": 1}}, "unheard_of"),
+    ],
+)
+def test_what_can_not_be_right_is_refused_before_anything_is_asked(run, web, options, named):
+    for check in (False, True):
+        assert named in run(check=check, **options)["msg"]
+    assert web.requests == []
