@@ -42,9 +42,10 @@ def _run(monkeypatch, capsys, web, *, check=False, **options):
     monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
     with pytest.raises(SystemExit) as ended:
         under_test.main()
-    output = capsys.readouterr().out
-    assert SECRET not in output
-    result = json.loads(output)
+    result = json.loads(capsys.readouterr().out)
+    # By this ansible-core 2.22 and newer tell the controller what to mask; it takes it out of the result.
+    result.pop("_ansible_new_secrets", None)
+    assert SECRET not in json.dumps(result)
     assert bool(result.get("failed")) == bool(ended.value.code)
     return result
 
