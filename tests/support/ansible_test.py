@@ -208,6 +208,14 @@ def integration(end_name: str, targets: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
+    wanted = [target / "tests" / "integration" / "targets" / name for name in targets or known]
+    if any(
+        "setup_store" in path.read_text(encoding="utf-8") for folder in wanted for path in folder.glob("meta/*.yml")
+    ):
+        # Here and not in a target: there the home is another, and with it Go's caches.
+        programs = [str(CACHE / "venv" / "bin" / "python"), str(environments.SUPPORT / "programs.py")]
+        if subprocess.run(programs, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode:
+            return 1
     settings = {
         "mastodon_s3_test_checkout": str(ROOT),
         "mastodon_s3_test_python": str(CACHE / "venv" / "bin" / "python"),
