@@ -26,7 +26,9 @@ options:
   src:
     description:
       - Folder with the files, on the host that runs the module, such as Mastodon's C(public/system).
-      - Symlinks below it are not followed but reported. The folder itself may be one.
+      - Symlinks below it are not followed but reported, and one to a folder makes the task fail, since whatever that
+        holds would be missing. Use a bind mount in its place, or O(exclude) it. The folder O(src) itself may be a
+        symlink.
     type: path
     required: true
   bucket:
@@ -139,7 +141,7 @@ options:
   state_dir:
     description:
       - Folder for the journals on the host that runs the module, made with mode V(0700) where it is missing.
-      - It holds no secret. About 130 bytes are needed for each file.
+      - It holds no secret. About 170 bytes are needed for each file.
     type: path
     default: /var/lib/mastodon_s3
   concurrency:
@@ -234,7 +236,7 @@ left_out:
   description:
     - What was left out, by reason, with up to ten examples. Private names are masked.
     - The reasons are V(filtered) (O(include) and O(exclude)), V(unknown_folder), V(settling) (see RV(deferred)),
-      V(kept_home) (private, with O(exposure=policy)), V(symlink), V(symlinked_folder), V(special_file), V(bad_name)
+      V(kept_home) (private, with O(exposure=policy)), V(symlink), V(special_file), V(bad_name)
       (not UTF-8), V(long_key) (over 1,024 bytes) and V(vanished) (gone before it was sent).
     - With O(authority=bucket) also V(in_bucket), V(gone_in_bucket), V(older_than_switch) and V(newer_on_disk) (changed
       on disk after it was sent).
@@ -303,7 +305,7 @@ bytes_per_second:
   type: int
   sample: 10450221
 seconds:
-  description: Duration of the stages. RV(seconds.walk) is a part of RV(seconds.transfer).
+  description: Duration of the stages. The walk is a part of the transfer.
   returned: always
   type: dict
   sample: {walk: 1.2, transfer: 4.61, delete: 0.0, total: 4.7}
@@ -330,12 +332,13 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     connection_argument_spec,
     connection_options,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import Settings, sync
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     settings_from,
     sync_argument_spec,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
 
 

@@ -122,7 +122,7 @@ def test_nothing_private_is_public_for_a_moment(tls_world):
                 seen[status] = seen.get(status, 0) + 1
         visitor.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(2)]
+    threads = [threading.Thread(target=ask) for _visitor in range(2)]
     for thread in threads:
         thread.start()
     try:
@@ -277,6 +277,7 @@ def test_killed_at_any_moment_the_next_run_finishes(tls_world):
         world.write(f"accounts/{turn}.png", choice.randbytes(500))
     assert kills >= 5, "the runs were too short to be killed"
     assert world.sync(delete="own").get("failed") is None
+    assert "Uploads" not in world.client.list_multipart_uploads(Bucket=world.bucket)
     files = world.files()
     assert world.objects() == files
     found = statuses(world, files)

@@ -34,6 +34,7 @@ class FakeS3:
 
     def __init__(self) -> None:
         self.objects: dict[str, Stored] = {}
+        self.unfinished: list[str] = []
         self.calls: list[tuple[str, str]] = []
         self.hook: t.Callable[[str, str], None] = lambda _operation, _key: None
         self.after: t.Callable[[str, str], None] = lambda _operation, _key: None
@@ -90,6 +91,15 @@ class FakeS3:
         acls = [*self.objects[key].acls, acl] if key in self.objects else [acl]
         headers = {name: value for name, value in arguments.items() if name not in ("ACL", "ContentMD5")}
         self.objects[key] = Stored(body, acl, headers, etag, acls)
+
+    def list_multipart_uploads(self, *, Bucket: str, Prefix: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("ListMultipartUploads", Prefix)
+        return {"Uploads": [{"Key": key, "UploadId": f"of {key}"} for key in self.unfinished if key.startswith(Prefix)]}
+
+    def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("AbortMultipartUpload", Key)
+        self.unfinished.remove(UploadId.removeprefix("of "))
+        return {}
 
     def put_object_acl(self, *, Bucket: str, Key: str, ACL: str) -> dict[str, t.Any]:  # noqa: N803
         self._begin("PutObjectAcl", Key)

@@ -9,11 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from typing import Callable, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.authority import (
+    missing_journal,
+    refuse,
+    refuse_unopened,
+    without_source,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import Breaker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
@@ -42,10 +47,9 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan i
     Unchanged,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report, Tally
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import Performer
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source, SourceMissingError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import LOCK_SECONDS, journal_path
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import DELETE_BATCH, Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import (
     PlanTransfer,
@@ -56,32 +60,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree i
 
 Progress = Callable[[Tally], None]
 PROGRESS_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What one run is to do. `prefix` is empty or ends with a slash; `endpoint` identifies the store."""
-
-    src: str
-    endpoint: str
-    bucket: str
-    prefix: str
-    rules: Rules
-    state_dir: str
-    delete: DeleteMode = DeleteMode.NEVER
-    max_delete: Optional[int] = None
-    authority: Authority = Authority.TREE
-    reopen: bool = False
-    concurrency: int = 8
-    check_mode: bool = False
-    lock_seconds: float = LOCK_SECONDS
-
-    @property
-    def journal_path(self) -> str:
-        """Where the journal of this pair of tree and bucket lies."""
-        return journal_path(
-            self.state_dir, endpoint=self.endpoint, bucket=self.bucket, prefix=self.prefix, src=self.src
-        )
 
 
 def sync(
@@ -99,15 +77,15 @@ def sync(
     Raises:
         SyncError: the run can't begin: the source, the journal or the order of things is not right. Nothing was done.
     """
-    _refuse_unknown(settings)
+    refuse_unopened(settings)
     try:
         source = Source(settings.src)
     except SourceMissingError:
-        return _without_source(settings)
+        return without_source(settings)
     try:
         journal = _open_journal(settings)
         try:
-            _refuse(settings, journal)
+            refuse(settings, journal)
             return _Run(settings, store, source, journal, transfer, progress).go()
         finally:
             journal.close()
@@ -125,47 +103,6 @@ def _open_journal(settings: Settings) -> Journal:
         "src": settings.src,
     }
     return Journal.open(settings.journal_path, identity, lock_seconds=settings.lock_seconds)
-
-
-def _refuse_unknown(settings: Settings) -> None:
-    """Refuse what the journal forbids before anything is written, not even an empty journal."""
-    journal = Journal.peek(settings.journal_path)
-    try:
-        _refuse(settings, journal)
-    finally:
-        journal.close()
-
-
-def _refuse(settings: Settings, journal: Journal) -> None:
-    where = f"bucket {settings.bucket} and {settings.src}"
-    if settings.authority is Authority.TREE:
-        if journal.switched_ns is not None and not settings.reopen:
-            raise SyncError(
-                f"after the switch of {where} the bucket is the truth: authority=tree would overwrite and delete what"
-                " changed there since. Use authority=bucket, or after a rollback to the disk reopen=true"
-            )
-        return
-    if settings.reopen:
-        raise SyncError("reopen makes the tree the truth again and needs authority=tree")
-    if settings.delete is not DeleteMode.NEVER:
-        raise SyncError("with authority=bucket nothing is deleted: leave out delete")
-    if journal.watermark_ns is None:
-        raise SyncError(
-            f"there is no journal of a completed run with authority=tree for {where} ({settings.journal_path}), so it"
-            " can't be told what the bucket has seen already. Use the state_dir, endpoint_url, key_prefix and src of"
-            " that run, or run once with authority=tree while the disk still is the truth"
-        )
-
-
-def _without_source(settings: Settings) -> Report:
-    """A missing source is an error, but long after the switch, when the local copies may have been removed."""
-    journal = Journal.peek(settings.journal_path)
-    try:
-        if settings.authority is not Authority.BUCKET or journal.settled_ns is None:
-            Source(settings.src)
-        return Report(Tally(settings.rules), source="missing", complete=True, journal=settings.journal_path)
-    finally:
-        journal.close()
 
 
 class _Run:
@@ -271,9 +208,13 @@ class _Run:
         if settings.authority is Authority.TREE:
             delete = settings.delete if self._entries.complete else DeleteMode.NEVER
             return TreePlanner(settings.rules, delete).steps(items, self._rows(), self._listing(delete))
-        return BucketPlanner(
-            settings.rules, self._journal.watermark_ns or 0, self._journal.settled_ns is not None
-        ).steps(items, self._rows())
+        watermark_ns = self._journal.watermark_ns
+        if watermark_ns is None:
+            # Only in check mode: the rounds before the switch would have been made by the very play that is checked.
+            self._report.warnings.append(missing_journal(settings))
+            watermark_ns = time.time_ns()
+        settled = self._journal.settled_ns is not None
+        return BucketPlanner(settings.rules, watermark_ns, settled).steps(items, self._rows())
 
     def _rows(self) -> Iterable[Row]:
         rows = self._journal.rows()

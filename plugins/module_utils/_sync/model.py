@@ -49,7 +49,6 @@ class Reason(str, Enum):
     SETTLING = "settling"  # looks private, but so fresh that it may be still in the writing
     KEPT_HOME = "kept_home"  # private inside a public prefix, where only a policy decides
     SYMLINK = "symlink"
-    SYMLINKED_FOLDER = "symlinked_folder"
     SPECIAL_FILE = "special_file"  # socket, fifo or device
     BAD_NAME = "bad_name"  # not UTF-8
     LONG_KEY = "long_key"  # over 1,024 bytes
@@ -134,7 +133,11 @@ class RowState(str, Enum):
 
 
 class Row(NamedTuple):
-    """What the journal knows of a key. `applied` is the exposure and the way it was applied, empty when unknown."""
+    """What the journal knows of a key.
+
+    `md5` is the content's and empty where the ETag says the same; `applied` is the exposure and the way it was applied,
+    empty when unknown.
+    """
 
     key: str
     size: int
@@ -147,6 +150,11 @@ class Row(NamedTuple):
     headers: str
     state: str
     ours: bool
+
+    @property
+    def digest(self) -> str:
+        """The MD5 of the content; for an object that others put there, what takes its place in the ETag."""
+        return self.md5 or self.etag
 
 
 class Listed(NamedTuple):

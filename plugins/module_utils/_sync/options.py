@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Authority,
     DeleteMode,
@@ -17,6 +16,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     SyncError,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, patterns, prefixes
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 
 # Mastodon's folders, from the paperclip paths of its models. imports/ holds lists of follows that nobody needs any
 # more: it is in neither list and so left out.

@@ -31,7 +31,6 @@ OTHER_FOLDERS = "(others)"
 
 _REASON_OF = {
     ProblemKind.SYMLINK: Reason.SYMLINK,
-    ProblemKind.SYMLINKED_FOLDER: Reason.SYMLINKED_FOLDER,
     ProblemKind.SPECIAL_FILE: Reason.SPECIAL_FILE,
     ProblemKind.BAD_NAME: Reason.BAD_NAME,
     ProblemKind.LONG_KEY: Reason.LONG_KEY,
@@ -114,6 +113,9 @@ class Tally:
             self.hidden_folders.append(self._rules.masked(problem.key))
         if problem.kind is ProblemKind.UNREADABLE:
             self._fail(problem.key, Failure(f"can't be read: {problem.detail}", local=True))
+        elif problem.kind is ProblemKind.SYMLINKED_FOLDER:
+            remedy = "is a symlink to a folder, which is not followed: use a bind mount in its place, or exclude it"
+            self._fail(problem.key, Failure(remedy, local=True))
         else:
             self._skip(_REASON_OF[problem.kind], problem.key, 0)
 

@@ -155,6 +155,8 @@ class Performer:
         if headers.content_type is None:
             headers = headers._replace(content_type=by_content(os.pread(body.fileno(), SNIFF_BYTES, 0)))
         if before.size > PART_BYTES:
+            if action.row is not None and action.row.state == RowState.PENDING.value and not action.after_switch:
+                self._store.drop_unfinished(action.key)
             return self._send_parts(action.key, body, before, headers, exposure)
         content = body.read(before.size + 1)
         after = entry_of(action.key, os.fstat(body.fileno()))
@@ -201,7 +203,7 @@ class Performer:
     def _row(self, action: Action, entry: Entry, exposure: Exposure, sent: _Sent) -> Row:
         return Row(
             *entry,
-            sent.md5,
+            "" if sent.md5 == sent.stored.etag else sent.md5,
             sent.stored.etag,
             applied_word(self._rules.mode, exposure),
             (action.headers or self._rules.headers(action.key)).fingerprint,
@@ -338,7 +340,7 @@ def unchanged_row(source: Source, action: Action) -> Optional[Row]:
     Raises:
         OSError: the file can't be read, or is gone.
     """
-    if action.row is None or not action.row.md5:
+    if action.row is None or not action.row.digest:
         return None
     md5 = hashlib.md5(usedforsecurity=False)
     with os.fdopen(source.open_file(action.key), "rb", buffering=0) as body:
@@ -346,7 +348,7 @@ def unchanged_row(source: Source, action: Action) -> Optional[Row]:
         for piece in iter(lambda: body.read(_READ_BYTES), b""):
             md5.update(piece)
         after = entry_of(action.key, os.fstat(body.fileno()))
-    if after != before or md5.hexdigest() != action.row.md5:
+    if after != before or md5.hexdigest() != action.row.digest:
         return None
     return action.row._replace(size=after.size, mtime_ns=after.mtime_ns, ctime_ns=after.ctime_ns, mode=after.mode)
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Optional, Protocol
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
+    PermissionDeniedError,
     S3Error,
     UnsupportedError,
     translate,
@@ -89,6 +90,24 @@ class Store:
         if stored is None:
             raise NotFoundError("PutObject: the object is gone right after it was stored", operation="PutObject")
         return stored
+
+    def drop_unfinished(self, key: str) -> None:
+        """Remove the parts that an upload which was killed has left of `key`: no listing shows them, but they cost.
+
+        A key that may not do so is no error.
+        """
+        try:
+            answer = self._call("ListMultipartUploads", "list_multipart_uploads", Prefix=self._name(key))
+            for upload in answer.get("Uploads") or []:
+                if upload["Key"] == self._name(key):
+                    self._call(
+                        "AbortMultipartUpload",
+                        "abort_multipart_upload",
+                        Key=upload["Key"],
+                        UploadId=upload["UploadId"],
+                    )
+        except (PermissionDeniedError, UnsupportedError, NotFoundError):
+            return
 
     def set_acl(self, key: str, exposure: Exposure) -> None:
         """Set the canned ACL of an object. Raises NotFoundError where it is gone."""

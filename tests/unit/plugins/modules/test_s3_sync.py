@@ -148,6 +148,7 @@ def test_warnings_are_shown(world, tmp_path):
     os.rename(world.src / "cache", tmp_path / "elsewhere")
     (world.src / "cache").symlink_to(tmp_path / "elsewhere")
     result = world.run(delete="own")
+    assert result["failed"] is True
     assert "cache/" in json.dumps(result["warnings"])
     assert "cache/b.png" in world.s3.objects
 

@@ -189,7 +189,11 @@ class TestRefusals:
 
     def test_without_a_completed_round(self, world):
         world.write("accounts/a.png")
-        world.s3.hook = lambda *_: (_ for _ in ()).throw(world.s3.error("EntityTooLarge"))
+
+        def fail(operation, key):
+            raise world.s3.error("EntityTooLarge")
+
+        world.s3.hook = fail
         assert world.sync().error
         with pytest.raises(SyncError, match="completed"):
             world.sync(authority="bucket")
@@ -201,6 +205,13 @@ class TestRefusals:
                 switched.sync(check)
         with pytest.raises(SyncError, match="authority=tree"):
             switched.sync(authority="bucket", reopen=True)
+
+    def test_a_check_of_a_whole_play_goes_on_without_a_journal(self, world):
+        world.write("accounts/a.png")
+        report = world.sync(check=True, authority="bucket")
+        assert report.error is None
+        assert report.as_dict()["changed"] is False
+        assert "no journal of a completed run" in report.warnings[0]
 
     def test_check_mode_is_no_switch(self, switched):
         assert switched.sync(check=True, authority="bucket").error is None

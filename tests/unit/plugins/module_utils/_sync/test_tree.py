@@ -230,7 +230,7 @@ def test_open_file_and_exists(tmp_path):
         False,
     ]
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(10):
+    for _turn in range(10):
         with pytest.raises(OSError, match=r"regular|No such"):
             source.open_file("d/link/x")
     assert len(os.listdir("/proc/self/fd")) == before
@@ -258,7 +258,7 @@ def test_the_memory_of_a_walk_is_that_of_one_folder(tmp_path):
 
     source = Source(str(tmp_path))
     tracemalloc.start()
-    seen = sum(1 for _ in Tree(source))
+    seen = sum(1 for _item in Tree(source))
     _now, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     source.close()
