@@ -14,7 +14,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import run_simple
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-_DENIED = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+_DENIED = (
+    b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+)
 
 
 def _lists_a_bucket(environ: dict[str, Any]) -> bool:
@@ -31,7 +33,9 @@ def without_visitors_listing(app: App) -> App:
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if _lists_a_bucket(environ) and not _is_signed(environ):
-            start_response("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(_DENIED)))])
+            start_response(
+                "403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(_DENIED)))]
+            )
             return [_DENIED]
         return app(environ, start_response)
 

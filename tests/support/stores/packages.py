@@ -39,7 +39,7 @@ def minio() -> Path:
         go = shutil.which("go")
         if go is None:
             raise MissingError(
-                "MinIO must be built and there is no Go. Install Go 1.24 or newer, for instance the package golang-go of"
+                "MinIO must be built and there is no Go. Install Go 1.24 or newer, for instance golang-go of"
                 " Debian 13, and run again"
             )
         _say("building MinIO, which takes some minutes ...")
