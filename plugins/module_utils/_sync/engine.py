@@ -179,7 +179,8 @@ class _Run:
             return 0
         if self._settings.reopen and self._journal.switched_ns is not None:
             self._journal.reopen()
-        return self._journal.begin_round(self._settings.authority, time.time_ns())
+        slack_ns = self._source.clock_slack_ns()
+        return self._journal.begin_round(self._settings.authority, time.time_ns(), slack_ns=slack_ns)
 
     def _send(self) -> None:
         actions = self._actions(self._steps())

@@ -40,8 +40,6 @@ _PAGE_ROWS = 1000
 _BATCH_ACTIONS = 256
 _BATCH_SECONDS = 1.0
 _ROUNDS_KEPT = 50
-# File systems stamp with a clock that ticks up to 10 ms behind the one that processes read.
-_CLOCK_SLACK_NS = 50 * 10**6
 
 _PUT_ROW = "INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 
@@ -225,13 +223,16 @@ class Journal:
 
     # Rounds and the switch.
 
-    def begin_round(self, authority: Authority, now_ns: int) -> int:
-        """Note the start of a round and return its number; the first with the bucket as authority is the switch."""
+    def begin_round(self, authority: Authority, now_ns: int, *, slack_ns: int = 0) -> int:
+        """Note the start of a round and return its number; the first with the bucket as authority is the switch.
+
+        `slack_ns` is by how much the stamps of files may lag behind `now_ns`.
+        """
         with clear_errors(self.path):
             self.commit()
             cursor = self._connection.execute(
                 "INSERT INTO rounds(authority, started_ns, watermark_ns, complete) VALUES (?,?,?,0)",
-                (authority.value, now_ns, now_ns - _CLOCK_SLACK_NS),
+                (authority.value, now_ns, now_ns - slack_ns),
             )
             self._connection.execute("DELETE FROM rounds WHERE id <= ?", ((cursor.lastrowid or 0) - _ROUNDS_KEPT,))
             if authority is Authority.BUCKET and self.switched_ns is None:

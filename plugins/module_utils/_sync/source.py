@@ -13,11 +13,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOATIME", 0)
+
+_LOCAL = ("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs")
+_LOCAL_SLACK_NS = 50 * 10**6
+_REMOTE_SLACK_NS = 600 * 10**9
 
 
 class SourceMissingError(SyncError):
@@ -52,6 +57,18 @@ class Source:
             raise NotAFolderError(f"src {path} is not a folder: name the folder that holds the files") from None
         except OSError as error:
             raise SyncError(f"src {path} can't be read: {error.strerror}. Run as root or as the owner") from error
+
+    def clock_slack_ns(self) -> int:
+        """Return by how much the file system's stamps may lag behind this host's clock.
+
+        A local one ticks up to 10 ms behind. A server of files has a clock of its own.
+        """
+        try:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+                kind = _file_system(os.path.realpath(self.path), mounts)
+        except OSError:
+            kind = ""
+        return _LOCAL_SLACK_NS if kind in _LOCAL else _REMOTE_SLACK_NS
 
     def close(self) -> None:
         """Let go of the root folder."""
@@ -112,6 +129,17 @@ class Source:
             os.close(current)
             raise _told_apart(error) from error
         return current, name
+
+
+def _file_system(path: str, mounts: Iterable[str]) -> str:
+    """Return the type of the file system that holds `path`, from the lines of /proc/self/mountinfo (proc(5))."""
+    longest, kind = "", ""
+    for line in mounts:
+        before, _dash, after = line.partition(" - ")
+        point = before.split(" ")[4].replace("\\040", " ")
+        if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(longest):
+            longest, kind = point, after.split(" ")[0]
+    return kind
 
 
 def _told_apart(error: OSError) -> OSError:

@@ -157,9 +157,9 @@ class TestRounds:
         first = journal.begin_round(Authority.TREE, 10**18)
         journal.finish_round(first, 2 * 10**18, complete=False, oldest_left_ns=None)
         assert journal.watermark_ns is None
-        second = journal.begin_round(Authority.TREE, 3 * 10**18)
+        second = journal.begin_round(Authority.TREE, 3 * 10**18, slack_ns=50)
         journal.finish_round(second, 4 * 10**18, complete=True, oldest_left_ns=None)
-        assert journal.watermark_ns == 3 * 10**18 - 50 * 10**6
+        assert journal.watermark_ns == 3 * 10**18 - 50
         third = journal.begin_round(Authority.TREE, 5 * 10**18)
         journal.finish_round(third, 6 * 10**18, complete=True, oldest_left_ns=42)
         assert journal.watermark_ns == 42

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import source as source_module
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Entry, Problem, ProblemKind
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import (
     NotAFolderError,
@@ -234,6 +235,40 @@ def test_open_file_and_exists(tmp_path):
         with pytest.raises(OSError, match=r"regular|No such"):
             source.open_file("d/link/x")
     assert len(os.listdir("/proc/self/fd")) == before
+    source.close()
+
+
+MOUNTS = """\
+21 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+30 21 0:40 / /srv rw,relatime shared:2 - nfs4 server:/export rw
+31 30 0:41 / /srv/with\\040space rw - xfs /dev/vdb rw
+32 21 0:42 / /home rw - btrfs /dev/vdc rw,subvol=/home
+33 21 0:43 / /home rw - fuse.sshfs other:/home rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "ext4"),
+        ("/var/x", "ext4"),
+        ("/srv", "nfs4"),
+        ("/srv/a", "nfs4"),
+        ("/srvx/a", "ext4"),
+        ("/srv/with space/a", "xfs"),
+        ("/home/mastodon", "fuse.sshfs"),
+    ],
+)
+def test_which_file_system_holds_a_path(path, kind):
+    assert source_module._file_system(path, MOUNTS.splitlines()) == kind
+
+
+def test_a_server_of_files_has_a_clock_of_its_own(tmp_path, monkeypatch):
+    source = Source(str(tmp_path))
+    monkeypatch.setattr(source_module, "_file_system", lambda _path, _mounts: "nfs4")
+    assert source.clock_slack_ns() == 600 * 10**9
+    monkeypatch.setattr(source_module, "_file_system", lambda _path, _mounts: "ext4")
+    assert source.clock_slack_ns() == 50 * 10**6
     source.close()
 
 
