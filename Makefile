@@ -5,7 +5,7 @@ PYTHON ?= python3
 SUPPORT := tests/support
 STAGES := $(PYTHON) $(SUPPORT)/run_stages.py
 
-.PHONY: help setup demo test quick lint types unit sanity integration molecule stores parsers build docs \
+.PHONY: help setup demo test quick lint types unit sanity integration molecule stores parsers build docs role-readme \
 	store-minio store-rgw store-moto clean
 
 help: ## this list
@@ -52,6 +52,9 @@ build: ## build the archive, compare it with what is meant to be in it, install 
 
 docs: ## check the documentation of modules and roles
 	@$(PYTHON) $(SUPPORT)/lint.py antsibull-docs
+
+role-readme: ## write the generated part of the role's README anew
+	@$(PYTHON) $(SUPPORT)/role_readme.py
 
 store-minio: ## start a MinIO by hand (ctrl-c ends it)
 	@$(SUPPORT)/store.sh minio

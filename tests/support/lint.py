@@ -14,6 +14,7 @@ from pathlib import Path
 
 import environments
 import gate
+import role_readme
 
 ROOT = environments.ROOT
 CACHE = environments.CACHE
@@ -68,6 +69,7 @@ CHECKS: dict[str, Callable[[], int]] = {
     "shellcheck": lambda: _run("shellcheck", *_files("*.sh", ".ci/run")),
     "antsibull-changelog": lambda: _run("antsibull-changelog", "lint", folder=INSIDE),
     "antsibull-docs": _antsibull_docs,
+    "role-readme": role_readme.check,
     "ansible-lint": _ansible_lint,
     "mypy": _mypy,
 }
