@@ -67,6 +67,8 @@ class SystemdReader(Reader):
         mounts = ["-v", f"{folder}:{folder}:ro", "-v", f"{HERE}:{HERE}:ro"]
         self._call(
             "run",
+            # Tests that are killed leave it behind.
+            "--timeout=1800",
             "-d",
             "--rm",
             "--name",
