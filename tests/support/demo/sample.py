@@ -57,7 +57,7 @@ def snowflake(chance: random.Random) -> int:
 
 def picture(chance: random.Random, size: tuple[int, int], kind: str) -> bytes:
     """A picture of its own, encoded as PNG, JPEG, WEBP or GIF (an animated one)."""
-    colours = [tuple(chance.randrange(256) for _ in range(3)) for _ in range(6)]
+    colours = [tuple(chance.randbytes(3)) for _turn in range(6)]
     ground = Image.linear_gradient("L").rotate(chance.choice((0, 90, 180, 270))).resize(size)
     image = ImageOps.colorize(ground, colours[0], colours[1])
     draw = ImageDraw.Draw(image)
