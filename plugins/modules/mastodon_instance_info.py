@@ -64,12 +64,6 @@ EXAMPLES = r"""
   loop: "{{ instance.web_units + instance.sidekiq_units }}"
   become: true
 
-- name: Look at one of several instances
-  fediverse.mastodon_s3.mastodon_instance_info:
-    root: /srv/social/live
-  register: instance
-  become: true
-
 - name: Stop where an edit of the env file would have no effect
   ansible.builtin.assert:
     that: instance.shadowed | length == 0
@@ -86,35 +80,29 @@ version:
   description: The version as C(lib/mastodon/version.rb) states it. All are null where it states none.
   returned: success
   type: dict
+  sample: {full: 4.3.0-rc.1+glitch, string: 4.3.0, major: 4, minor: 3, patch: 0, prerelease: rc.1, metadata: glitch}
   contains:
     full:
       description: The version as Mastodon writes it.
       type: str
-      sample: 4.3.0-rc.1+glitch
     string:
       description: The three numbers.
       type: str
-      sample: 4.3.0
     major:
       description: First number.
       type: int
-      sample: 4
     minor:
       description: Second number.
       type: int
-      sample: 3
     patch:
       description: Third number.
       type: int
-      sample: 0
     prerelease:
       description: The part behind the hyphen, or an empty string.
       type: str
-      sample: rc.1
     metadata:
       description: What a fork adds behind the plus sign, or an empty string.
       type: str
-      sample: glitch
 managed_by:
   description:
     - V(nixos), V(yunohost) or V(docker), where these look after the instance and may write its settings anew.
@@ -122,11 +110,6 @@ managed_by:
   returned: success
   type: str
   sample: null
-rails_env:
-  description: The Rails environment, from C(RAILS_ENV) of the web unit.
-  returned: success
-  type: str
-  sample: production
 env_file:
   description: The dotenv file to write to, whether it exists or not.
   returned: success
@@ -142,31 +125,32 @@ env_files:
   returned: success
   type: list
   elements: dict
+  sample:
+    - path: /home/mastodon/live/.env.production
+      real_path: /srv/mastodon/env.production
+      exists: true
+      owner: mastodon
+      group: mastodon
+      mode: '0640'
   contains: &file
     path:
       description: Path of the file or folder.
       type: str
-      sample: /home/mastodon/live/.env.production
-    exists:
-      description: Whether it is there.
-      type: bool
-      sample: true
     real_path:
       description: The path with symbolic links resolved.
       type: str
-      sample: /home/mastodon/live/.env.production
+    exists:
+      description: Whether it is there. If not, the following are null.
+      type: bool
     owner:
-      description: Name of the owner, or the number where it has no name. Null where the file is not there.
+      description: Name of the owner, or the number where it has no name.
       type: str
-      sample: mastodon
     group:
       description: Likewise the group.
       type: str
-      sample: mastodon
     mode:
-      description: Four octal digits. Null where the file is not there.
+      description: Four octal digits.
       type: str
-      sample: '0640'
 media_root:
   description: The folder of the media, from C(PAPERCLIP_ROOT_PATH).
   returned: success
@@ -181,19 +165,12 @@ media_root_state:
     empty:
       description: Whether nothing is in it. Null where that can't be told.
       type: bool
-      sample: false
     file_system:
-      description: Type of the file system.
+      description: Type of the file system, such as V(ext4) or V(nfs4).
       type: str
-      sample: ext4
     mount_point:
       description: Where that file system is mounted.
       type: str
-      sample: /
-    mount_source:
-      description: Its device or server.
-      type: str
-      sample: /dev/sda1
 media_url_path:
   description: Where the media are below the web domain, or their whole address, from C(PAPERCLIP_ROOT_URL).
   returned: success
@@ -235,135 +212,94 @@ sidekiq_units:
   sample: [mastodon-sidekiq@default.service, mastodon-sidekiq@pull.service]
 units:
   description:
-    - The systemd services that run from RV(root), whether they are running or not. Empty where systemd does not run.
+    - All systemd services that run from RV(root), in use or not. Empty where systemd does not run.
     - Sorted by RV(units[].kind), the active ones first.
   returned: success
   type: list
   elements: dict
+  sample:
+    - name: mastodon-sidekiq@pull.service
+      kind: sidekiq
+      active: true
+      enabled: true
+      command: /home/mastodon/.rbenv/shims/bundle exec sidekiq -c 25 -q pull
+      user: mastodon
+      umask: '0022'
+      environment: [DB_POOL, MALLOC_ARENA_MAX, RAILS_ENV]
+      environment_files: [{path: /etc/default/mastodon, optional: true, exists: false, is_env_file: false}]
+      main_pid: 812
+      pids: [812, 840]
+      fragment_path: /etc/systemd/system/mastodon-sidekiq@.service
+      drop_ins: []
+      timeout_stop: 15.0
+      needs_daemon_reload: false
   contains:
     name:
       description: Full name of the unit.
       type: str
-      sample: mastodon-sidekiq@pull.service
     kind:
       description: V(web), V(sidekiq), V(streaming), or V(other).
       type: str
-      sample: sidekiq
     active:
       description: Whether it runs or is being started.
       type: bool
-      sample: true
-    active_state:
-      description: systemd's own word.
-      type: str
-      sample: active
-    sub_state:
-      description: systemd's own word.
-      type: str
-      sample: running
     enabled:
       description: Whether it is started at boot.
       type: bool
-      sample: true
-    unit_file_state:
-      description: systemd's own word.
-      type: str
-      sample: enabled
     command:
       description: Its command line, secrets masked.
       type: str
-      sample: /home/mastodon/.rbenv/shims/bundle exec sidekiq -c 25
     user:
       description: C(User=), or null.
       type: str
-      sample: mastodon
-    group:
-      description: C(Group=), or null.
-      type: str
-      sample: null
     umask:
       description: C(UMask=) in four octal digits.
       type: str
-      sample: '0022'
-    working_directory:
-      description: C(WorkingDirectory=), or null.
-      type: str
-      sample: /home/mastodon/live
     environment:
       description: Names of the variables in C(Environment=).
       type: list
       elements: str
-      sample: [DB_POOL, MALLOC_ARENA_MAX, RAILS_ENV]
     environment_files:
-      description: The files of C(EnvironmentFile=), in their order. The last one wins.
+      description:
+        - The files of C(EnvironmentFile=), in their order. The last one wins.
+        - C(is_env_file) means that it is RV(env_file), so that changes there need a restart. A reload is not enough.
       type: list
       elements: dict
-      contains:
-        path:
-          description: A path, or a pattern of paths.
-          type: str
-          sample: /etc/default/mastodon
-        optional:
-          description: The unit starts without it too.
-          type: bool
-          sample: true
-        exists:
-          description: Whether it, or a file that fits the pattern, is there.
-          type: bool
-          sample: false
-        is_env_file:
-          description: It is RV(env_file), so that changes there need a restart. A reload is not enough.
-          type: bool
-          sample: false
     main_pid:
       description: Process id of its main process, or null.
       type: int
-      sample: 812
     pids:
       description: Process ids of all its processes.
       type: list
       elements: int
-      sample: [812, 840]
     fragment_path:
       description: The unit file, or null.
       type: str
-      sample: /etc/systemd/system/mastodon-sidekiq@.service
     drop_ins:
       description: Its drop-in files, in the order in which they apply.
       type: list
       elements: str
-      sample: []
     timeout_stop:
       description: Seconds that its stop may take. Null is no limit.
       type: float
-      sample: 15.0
-    restarts:
-      description: How often systemd restarted it by itself.
-      type: int
-      sample: 0
     needs_daemon_reload:
       description: Its files changed since systemd read them.
       type: bool
-      sample: false
 variables:
   description:
     - >-
       The variables that have to do with storage and addresses (C(S3_*), C(AWS_*), C(SWIFT_*), C(AZURE_*),
       C(PAPERCLIP_*), C(CACHE_BUSTER_*), C(CDN_HOST), C(LOCAL_DOMAIN) and the like) and are set, by name, as the first
-      web unit has them.
-    - Where another unit has something else, see RV(differences).
+      web unit has them. Where another unit has something else, see RV(differences).
+    - >-
+      C(value) is null where C(secret) or C(dynamic). C(empty) tells an empty value from an unset variable, also for
+      secrets.
+    - >-
+      C(source) is V(command) for the command line of a unit, V(environment_file), V(drop_in) or V(unit) for
+      C(Environment=) there, or V(dotenv).
   returned: success
   type: dict
   sample:
-    S3_BUCKET:
-      value: social-media
-      secret: false
-      empty: false
-      dynamic: false
-      source: dotenv
-      path: /home/mastodon/live/.env.production
-      line: 41
-      unit: mastodon-web.service
     AWS_SECRET_ACCESS_KEY:
       value: null
       secret: true
@@ -396,40 +332,12 @@ shadowed:
       type: list
       elements: str
       sample: [mastodon-web.service]
-    value:
-      description: The value that wins. Null for secrets, and where RV(shadowed[].dynamic).
-      type: str
-      sample: social-media
-    secret:
-      description: The value is not shown because it is secret.
-      type: bool
-      sample: false
-    empty:
-      description: The value is empty, which is not the same as unset.
-      type: bool
-      sample: false
-    dynamic:
-      description: The value can't be told from the file alone.
-      type: bool
-      sample: false
-    source:
-      description:
-        - >-
-          V(command) on the command line of a unit, V(environment_file), V(drop_in) or V(unit) for C(Environment=)
-          there, V(dotenv) for a dotenv file.
-      type: str
-      sample: environment_file
-    path:
-      description: The file that says so, or null.
-      type: str
-      sample: /etc/default/mastodon
-    line:
-      description: Number of the line there, or null.
-      type: int
-      sample: 3
+    place:
+      description: What wins, with the same keys as in RV(variables), but for C(unit).
+      type: dict
 differences:
   description:
-    - Those variables that RV(web_units) and RV(sidekiq_units) do not all have the same value of, with what each has.
+    - Those variables that RV(web_units) and RV(sidekiq_units) do not all have the same value of.
   returned: success
   type: list
   elements: dict
@@ -439,21 +347,8 @@ differences:
       type: str
       sample: S3_BUCKET
     units:
-      description: For each unit its name, whether it has the variable (C(set)), and the same keys as RV(shadowed).
-      type: list
-      elements: dict
-      sample:
-        - unit: mastodon-web.service
-          set: true
-          value: social-media
-          secret: false
-          empty: false
-          dynamic: false
-          source: drop_in
-          path: /etc/systemd/system/mastodon-web.service.d/s3.conf
-          line: 2
-        - unit: mastodon-sidekiq.service
-          set: false
+      description: What each unit has, by its name, with the same keys as in RV(variables). Null where it is not set.
+      type: dict
 """
 
 import os

@@ -207,5 +207,4 @@ def folder_state(path: str) -> dict[str, t.Any]:
         "empty": empty,
         "file_system": mount.get("file_system"),
         "mount_point": mount.get("mount_point"),
-        "mount_source": mount.get("source"),
     }

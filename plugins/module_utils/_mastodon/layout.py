@@ -101,7 +101,7 @@ def managed_by(root: str, commands: t.Sequence[str], nixos: bool, yunohost: bool
 
 
 def mount_of(mountinfo: str, path: str) -> dict[str, str]:
-    """Return mount point, file system and source that a path lies on, from the text of `/proc/self/mountinfo`.
+    """Return mount point and file system that a path lies on, from the text of `/proc/self/mountinfo`.
 
     Args:
         mountinfo: The text; see the manual page proc(5).
@@ -111,11 +111,11 @@ def mount_of(mountinfo: str, path: str) -> dict[str, str]:
     for line in mountinfo.splitlines():
         left, separator, right = line.partition(" - ")
         fields, kinds = left.split(" "), right.split(" ")
-        if not separator or len(fields) < 6 or len(kinds) < 2:
+        if not separator or len(fields) < 6:
             continue
         point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         # Of two mounts on one point the later one is on top.
         if inside and len(point) >= len(best.get("mount_point", "")):
-            best = {"mount_point": point, "file_system": kinds[0], "source": kinds[1]}
+            best = {"mount_point": point, "file_system": kinds[0]}
     return best

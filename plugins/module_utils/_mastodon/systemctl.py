@@ -14,11 +14,9 @@ PROPERTIES = (
     "Id",
     "LoadState",
     "ActiveState",
-    "SubState",
     "UnitFileState",
     "ExecStart",
     "User",
-    "Group",
     "WorkingDirectory",
     "UMask",
     "Environment",
@@ -29,7 +27,6 @@ PROPERTIES = (
     "FragmentPath",
     "DropInPaths",
     "TimeoutStopUSec",
-    "NRestarts",
     "NeedDaemonReload",
 )
 

@@ -33,11 +33,8 @@ class Unit:
         root: Folder of the instance it runs from as the unit names it, or an empty string.
         load_state: Such as `loaded`.
         active_state: Such as `active`, `inactive`, `failed`.
-        sub_state: Such as `running`, `dead`.
         unit_file_state: Such as `enabled`, `disabled`, `static`, or an empty string.
         user: Name or number as in the unit, or an empty string for that of the service manager.
-        group: Likewise.
-        working_directory: Folder, or an empty string.
         umask: Four octal digits.
         environment: Variables of Environment=, those of UnsetEnvironment= taken away.
         unset: Names of UnsetEnvironment=; files can't set them either.
@@ -47,7 +44,6 @@ class Unit:
         fragment_path: The unit file.
         drop_ins: Paths of drop-in files, in the order in which they apply.
         timeout_stop: Seconds that its stop may take, None for no limit.
-        restarts: How often systemd restarted it by itself.
         needs_daemon_reload: Its files changed since systemd read them.
     """
 
@@ -57,11 +53,8 @@ class Unit:
     root: str
     load_state: str
     active_state: str
-    sub_state: str
     unit_file_state: str
     user: str
-    group: str
-    working_directory: str
     umask: str
     environment: t.Mapping[str, str]
     unset: tuple[str, ...]
@@ -71,7 +64,6 @@ class Unit:
     fragment_path: str
     drop_ins: tuple[str, ...]
     timeout_stop: float | None
-    restarts: int
     needs_daemon_reload: bool
 
     @property
@@ -108,11 +100,8 @@ def from_properties(properties: t.Mapping[str, t.Sequence[str]]) -> Unit:
         root=root_of(command, working_directory),
         load_state=one("LoadState"),
         active_state=one("ActiveState"),
-        sub_state=one("SubState"),
         unit_file_state=one("UnitFileState"),
         user=one("User"),
-        group=one("Group"),
-        working_directory=working_directory,
         umask=one("UMask"),
         environment=kept,
         unset=tuple(name for name in unset if "=" not in name),
@@ -124,7 +113,6 @@ def from_properties(properties: t.Mapping[str, t.Sequence[str]]) -> Unit:
         fragment_path=one("FragmentPath"),
         drop_ins=tuple(systemctl.split_words(one("DropInPaths"))),
         timeout_stop=systemctl.parse_timespan(one("TimeoutStopUSec")),
-        restarts=number("NRestarts"),
         needs_daemon_reload=one("NeedDaemonReload") == "yes",
     )
 

@@ -152,7 +152,7 @@ def shadowed(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
     for (name, value), units in sorted(found.items(), key=lambda item: (item[0][0], item[0][1].path)):
         named = [unit for unit in units if unit]
         where = value.place() + (f" of {', '.join(named)}" if named and value.source != "dotenv" else "")
-        entries.append({"name": name, **report(name, value), "units": named, "message": f"{name} ({where})"})
+        entries.append({"name": name, "message": f"{name} ({where})", "units": named, "place": report(name, value)})
     return entries
 
 
@@ -164,9 +164,6 @@ def differences(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
     for name in names:
         values = [(unit, view.get(name)) for unit, view in views]
         if len({None if value is None else (value.value,) for _unit, value in values}) > 1:
-            entries = [
-                {"unit": unit, "set": value is not None, **(report(name, value) if value else {})}
-                for unit, value in values
-            ]
-            found.append({"name": name, "units": entries})
+            has = {unit: report(name, value) if value else None for unit, value in values}
+            found.append({"name": name, "units": has})
     return found

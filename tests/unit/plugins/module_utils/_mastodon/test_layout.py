@@ -103,17 +103,17 @@ MOUNTS = r"""21 26 0:19 / /sys rw,nosuid shared:7 - sysfs sysfs rw
 
 
 @pytest.mark.parametrize(
-    ("path", "point", "kind", "source"),
+    ("path", "point", "kind"),
     [
-        ("/home/mastodon/live/public/system", "/home/mastodon/live/public/system", "nfs4", "nas:/media"),
-        ("/home/mastodon/live/public/system-old", "/home", "xfs", "/dev/vdb1"),
-        ("/homes", "/", "ext4", "/dev/vda1"),
-        ("/srv/with space/media", "/srv/with space", "btrfs", "/dev/vdc"),
-        ("/twice/x", "/twice", "tmpfs", "tmpfs"),
+        ("/home/mastodon/live/public/system", "/home/mastodon/live/public/system", "nfs4"),
+        ("/home/mastodon/live/public/system-old", "/home", "xfs"),
+        ("/homes", "/", "ext4"),
+        ("/srv/with space/media", "/srv/with space", "btrfs"),
+        ("/twice/x", "/twice", "tmpfs"),
     ],
 )
-def test_mounts(path, point, kind, source):
-    assert under_test.mount_of(MOUNTS, path) == {"mount_point": point, "file_system": kind, "source": source}
+def test_mounts(path, point, kind):
+    assert under_test.mount_of(MOUNTS, path) == {"mount_point": point, "file_system": kind}
 
 
 def test_no_mounts():

@@ -23,8 +23,8 @@ def captured():
 
 def test_a_unit_from_systemd(captured):
     web = captured["mastodon-web.service"]
-    assert (web.kind, web.root, web.user, web.group, web.umask) == ("web", "/home/mastodon/live", "nobody", "", "0027")
-    assert (web.active, web.enabled, web.main_pid, web.timeout_stop, web.restarts) == (True, False, 77, 15.0, 0)
+    assert (web.kind, web.root, web.user, web.umask) == ("web", "/home/mastodon/live", "nobody", "0027")
+    assert (web.active, web.enabled, web.main_pid, web.timeout_stop) == (True, False, 77, 15.0)
     assert web.fragment_path == "/etc/systemd/system/mastodon-web.service"
     assert web.drop_ins == ("/etc/systemd/system/mastodon-web.service.d/s3.conf",)
     assert not web.needs_daemon_reload

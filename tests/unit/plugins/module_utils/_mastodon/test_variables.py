@@ -78,7 +78,7 @@ def test_shadowed_variables_with_their_places_and_units():
         Process("a.service", ({"S3_BUCKET": hidden},), ({"S3_REGION": local}, {"S3_BUCKET": written})),
     ]
     found = under_test.shadowed(processes)
-    assert [(entry["name"], entry["value"], entry["units"]) for entry in found] == [
+    assert [(entry["name"], entry["place"]["value"], entry["units"]) for entry in found] == [
         ("S3_BUCKET", "other", ["web.service", "a.service"]),
         ("S3_REGION", "local", ["web.service", "a.service"]),
     ]
@@ -106,12 +106,12 @@ def test_differences_between_units():
         ),
     ]
     found = under_test.differences(processes)
-    assert [
-        (entry["name"], [(unit["unit"], unit["set"], unit.get("value")) for unit in entry["units"]]) for entry in found
-    ] == [
-        ("S3_BUCKET", [("web.service", True, "one"), ("sidekiq.service", True, "other")]),
-        ("S3_ENABLED", [("web.service", False, None), ("sidekiq.service", True, "true")]),
-    ]
+    values = {entry["name"]: {unit: has and has["value"] for unit, has in entry["units"].items()} for entry in found}
+    assert values == {
+        "S3_BUCKET": {"web.service": "one", "sidekiq.service": "other"},
+        "S3_ENABLED": {"web.service": None, "sidekiq.service": "true"},
+    }
+    assert found[0]["units"]["web.service"]["path"] == "/u"
 
 
 def test_an_empty_variable_differs_from_an_absent_one():
