@@ -31,7 +31,9 @@ def check() -> int:
         shutil.copy(ROLE / "README.md", fresh)
         status = _generate(fresh)
         if status == 0 and fresh.read_bytes() != (ROLE / "README.md").read_bytes():
-            print("role_readme.py: roles/mastodon_s3/README.md is not up to date: run `make role-readme`", file=sys.stderr)
+            print(
+                "role_readme.py: roles/mastodon_s3/README.md is not up to date: run `make role-readme`", file=sys.stderr
+            )
             return 1
     return status
 

@@ -1,7 +1,7 @@
 """Looks into a bucket, and changes it, with another client than the one under test, as the steps in argv say.
 
-Each step is create, delete:KEY, close:KEY (private ACL) or look. The last one prints, as JSON, each object with its size,
-type, cache header and whether everybody may read it by its ACL.
+Each step is create, delete:KEY, close:KEY (private ACL) or look. The last one prints, as JSON, each object with its
+size, type, cache header and whether everybody may read it by its ACL.
 """
 
 from __future__ import annotations
