@@ -98,12 +98,18 @@ def status_for_anybody(url: str, key: str) -> int:
         return error.code
 
 
-def object_faults(url: str) -> list[str]:
+def wanted(folder: Path) -> dict[str, bool | None]:
+    """Each key with whether everybody may read it; None: it must not be in the bucket."""
+    tampered = folder / "tampered.json"
+    return MEDIA | (json.loads(tampered.read_text(encoding="utf-8")) if tampered.exists() else {})
+
+
+def object_faults(url: str, media: dict[str, bool | None]) -> list[str]:
     """What is wrong with what was copied."""
     s3 = client("s3", url)
     there = {found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
-    faults = [f"{key} was copied" for key in there if MEDIA.get(key) is None]
-    for key, public in MEDIA.items():
+    faults = [f"{key} is in the bucket" for key in there if media.get(key) is None]
+    for key, public in media.items():
         if public is None:
             continue
         if key not in there:
@@ -119,8 +125,8 @@ def object_faults(url: str) -> list[str]:
 def main() -> None:
     """Asks and judges."""
     folder, url, kept = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "true"
-    env = read_env(folder / "live")
-    faults = identity_faults(folder, url, env, kept=kept) + bucket_faults(url) + object_faults(url)
+    env, media = read_env(folder / "live"), wanted(folder)
+    faults = identity_faults(folder, url, env, kept=kept) + bucket_faults(url) + object_faults(url, media)
     first = (folder / "env.first").read_text(encoding="utf-8")
     if not (folder / "live" / ".env.production").read_text(encoding="utf-8").startswith(first):
         faults.append("lines of the env file that are not ours were touched")
@@ -133,7 +139,7 @@ def main() -> None:
     faults += ["a secret is in Ansible's output"] * sum(secret in output for secret in secrets)
     if faults:
         sys.exit("\n".join(faults))
-    kinds = list(MEDIA.values())
+    kinds = list(media.values())
     counts = {name: kinds.count(kind) for name, kind in (("public", True), ("private", False), ("left out", None))}
     print(json.dumps({**counts, "keys": 1}))
 
