@@ -86,7 +86,7 @@ def look(sample: Sample, clients: dict[str, t.Any], bucket: str, user: str, thum
     objects = _objects(clients["s3"], bucket)
 
     _compare(findings, sample, disk, {key for _place, key in arrived}, objects)
-    _ask(findings, sample, base, objects)
+    _ask(findings, sample, base, objects, {key for place, key in arrived if place == "suspended"})
     _ask_for_the_thumbnail(findings, sample, base, thumbnail)
     _look_at_access(findings, clients["s3"], bucket)
     _compare_key(findings, sample, clients["iam"], user)
@@ -126,9 +126,12 @@ def _compare(
     findings.expect(not strange, "nothing else is in the bucket, users' uploaded lists stayed at home", some(strange))
 
 
-def _ask(findings: Findings, sample: Sample, base: str, objects: dict[str, str]) -> None:
+def _ask(findings: Findings, sample: Sample, base: str, objects: dict[str, str], hidden_late: set[str]) -> None:
     """Asks for each object without credentials."""
-    private = {key for key in objects if key.startswith("backups/")} | set(sample.suspended)
+    findings.expect(
+        len(hidden_late) == 2, "a user was suspended in the last moment before the switch", "the web process says no"
+    )
+    private = {key for key in objects if key.startswith("backups/")} | set(sample.suspended) | hidden_late
     findings.private = len(private)
     with ThreadPoolExecutor(8) as pool:
         keys = sorted(objects)
@@ -137,7 +140,7 @@ def _ask(findings: Findings, sample: Sample, base: str, objects: dict[str, str])
     findings.expect(not closed, f"all {len(objects) - len(private)} public objects answer visitors", some(closed))
     open_ = {key for key in private if answers[key][0] != 403}
     findings.expect(
-        not open_ and len(private) == len(sample.suspended) + 1,
+        not open_ and len(private) == len(sample.suspended) + len(hidden_late) + 1,
         f"all {len(private)} private objects answer 403",
         f"{len(private)} are there; open: {some(open_)}",
     )

@@ -1,5 +1,7 @@
 """Stands in for Mastodon's web process: reads its env file once, hands out media URLs, and gets an upload each second.
 
+The last thing that it does, while the media are on disk, is to suspend the user of its first upload and of a new one.
+
 Where the media go, and what their public URLs are, is decided as in Mastodon's config/initializers/paperclip.rb.
 
 Usage: python -m demo.web HOME   (HOME/web.json says the rest)
@@ -12,6 +14,7 @@ import json
 import os
 import random
 import shlex
+import signal
 import sys
 import tempfile
 import threading
@@ -56,6 +59,10 @@ class Storage:
             return f"{scheme}://{alias}/{key}"
         host = env.get("S3_HOSTNAME", f"s3-{env.get('S3_REGION', 'us-east-1')}.amazonaws.com")
         return f"{scheme}://{host}/{env['S3_BUCKET']}/{key}"
+
+    def suspend(self, key: str) -> None:
+        """Hides a picture as app/services/update_media_attachments_permissions_service.rb does on disk."""
+        (self.media / key).chmod(0o600)
 
     def save(self, key: str, content: bytes) -> None:
         """Stores a picture as Paperclip does: written in private and then opened, or put with its ACL."""
@@ -119,16 +126,37 @@ def handler(storage: Storage, thumbnail: str) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def receive_uploads(storage: Storage, record: Path) -> None:
-    """Stores a new picture each second and notes its key, for ever."""
+def note(record: Path, what: str, key: str) -> None:
+    """Writes down what was done, for the checks at the end."""
+    with record.open("a", encoding="utf-8") as stream:
+        stream.write(f"{what} {key}\n")
+
+
+def receive_upload(storage: Storage, record: Path) -> str:
+    """Stores a new picture and returns its key."""
     chance = random.Random()
+    key = f"media_attachments/files/{partition(snowflake(chance))}/original/{chance.getrandbits(64):016x}.jpg"
+    storage.save(key, picture(chance, (320, 240), "JPEG"))
+    note(record, "bucket" if storage.in_bucket else "disk", key)
+    return key
+
+
+def receive_uploads(storage: Storage, record: Path) -> None:
+    """Stores a new picture each second, for ever."""
     while True:
-        number = snowflake(chance)
-        key = f"media_attachments/files/{partition(number)}/original/{chance.getrandbits(64):016x}.jpg"
-        storage.save(key, picture(chance, (320, 240), "JPEG"))
-        with record.open("a", encoding="utf-8") as stream:
-            stream.write(f"{'bucket' if storage.in_bucket else 'disk'} {key}\n")
+        receive_upload(storage, record)
         time.sleep(1)
+
+
+def leave(storage: Storage, record: Path) -> None:
+    """Hides an old and a new picture, if they are on disk, and ends the process."""
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    on_disk = [key for place, key in (line.split(" ", 1) for line in lines) if place == "disk"]
+    if on_disk and not storage.in_bucket:
+        for key in (on_disk[0], receive_upload(storage, record)):
+            storage.suspend(key)
+            note(record, "suspended", key)
+    os._exit(0)
 
 
 def die_with(owner: int) -> None:
@@ -150,7 +178,9 @@ def main() -> None:
     storage = Storage(live / "public" / "system", read_env_file(live / ".env.production"))
     server = ThreadingHTTPServer(("127.0.0.1", settings["port"]), handler(storage, settings["thumbnail"]))
     threading.Thread(target=die_with, args=(settings["owner"],), daemon=True).start()
-    threading.Thread(target=receive_uploads, args=(storage, home / "uploads.log"), daemon=True).start()
+    record = home / "uploads.log"
+    signal.signal(signal.SIGTERM, lambda *_signal: leave(storage, record))
+    threading.Thread(target=receive_uploads, args=(storage, record), daemon=True).start()
     server.serve_forever()
 
 
