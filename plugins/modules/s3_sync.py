@@ -20,75 +20,14 @@ description:
     file again.
   - Remembers in a journal on the host what the bucket holds, so an unchanged tree costs no request at all, and a run
     that was killed is continued by the next one.
+  - With O(exposure=policy), private files inside O(public_prefixes) are kept at home and reported, and if they were
+    sent earlier by this module, they are deleted from the bucket.
+  - A symlink to a file is reported. One to a folder makes the task fail, since whatever that holds would be missing.
+    Use a bind mount in its place, or O(exclude) it.
+  - In check mode the bucket need not exist yet.
   - One file that can't be read or sent does not stop the others. The task then fails at its end, with counts and a
     list.
 options:
-  src:
-    description:
-      - Folder with the files, on the host that runs the module, such as Mastodon's C(public/system).
-      - Symlinks below it are not followed but reported, and one to a folder makes the task fail, since whatever that
-        holds would be missing. Use a bind mount in its place, or O(exclude) it. The folder O(src) itself may be a
-        symlink.
-    type: path
-    required: true
-  bucket:
-    description:
-      - Name of the bucket. It has to exist, but not yet in check mode.
-    type: str
-    required: true
-  key_prefix:
-    description:
-      - Folder in the bucket under which all keys are put, as E(S3_KEY_PREFIX) of Mastodon.
-      - Always taken as a whole folder, so V(config) never touches keys below C(config-old/).
-    type: str
-    default: ''
-  exposure:
-    description:
-      - How it is decided who can read an object.
-      - V(acl) gives every object the ACL C(public-read) or C(private) in the very request that stores it.
-      - V(policy) sends no ACL, for stores that ignore or refuse them. A bucket policy is expected to open
-        O(public_prefixes) and nothing else. Private files inside these prefixes are kept at home and reported, and if
-        they were sent earlier by this module, they are deleted from the bucket.
-    type: str
-    choices: [acl, policy]
-    default: acl
-  public_prefixes:
-    description:
-      - Folders of O(src) whose files are public, unless their mode says otherwise.
-      - Files that are below none of O(public_prefixes) and O(private_prefixes) are left out and reported.
-    type: list
-    elements: str
-    default:
-      - accounts/
-      - cache/
-      - custom_emojis/
-      - media_attachments/
-      - preview_card_providers/
-      - preview_cards/
-      - site_uploads/
-  private_prefixes:
-    description:
-      - Folders of O(src) whose files are private whatever their mode. Wins over O(public_prefixes).
-      - Names of files outside of O(public_prefixes) are masked in all output.
-    type: list
-    elements: str
-    default: [backups/]
-  include:
-    description:
-      - If not empty, only files that match one of these patterns are looked at.
-      - A pattern is matched against the whole path relative to O(src). C(*) and C(?) stand for anything but a slash,
-        C(**) for anything, C(**/) for any number of folders or none, C([...]) for a set of characters. A pattern that
-        matches a folder matches everything in it.
-    type: list
-    elements: str
-    default: []
-  exclude:
-    description:
-      - Files that match one of these patterns are left alone, in O(src) as in the bucket. Wins over O(include), see
-        there for the patterns.
-    type: list
-    elements: str
-    default: ['**/.*']
   cache_control:
     description:
       - The C(Cache-Control) header of every object. The default is what Mastodon sends.
@@ -152,6 +91,7 @@ options:
 extends_documentation_fragment:
   - fediverse.mastodon_s3.attributes
   - fediverse.mastodon_s3.attributes.actiongroup_s3
+  - fediverse.mastodon_s3.place
   - fediverse.mastodon_s3.connection
 attributes:
   check_mode:
