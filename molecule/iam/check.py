@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Asks moto by boto3 what the role made of user, key, bucket and objects.
 
 Usage: check.py FOLDER URL KEPT

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A small tree with one of each kind of exposure.
 
 Usage: media.py ROOT

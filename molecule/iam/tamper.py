@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Deletes one public object and makes another private, as Mastodon does after the switch; notes both for check.py.
 
 Usage: tamper.py FOLDER URL

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Stands in for Mastodon's web process where there is no systemd.
 
 Usage: web.py restart|stop|serve LIVE PORT
@@ -73,7 +72,7 @@ def restart(live: Path, port: int) -> None:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     (live / "web.pid").write_text(str(process.pid), encoding="ascii")
-    for _ in range(100):
+    for _attempt in range(100):
         with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
             return
         time.sleep(0.1)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Holds a bucket against the ledger of its instance: every object's bytes, headers and who can read it.
 
 Prints the counts as JSON; the status is 1 if anything is wrong, with a line for each fault on stderr. Asks the store

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Deletes the first object below a prefix and prints its key.
 
 Usage: delete_one.py STORE.json BUCKET PREFIX

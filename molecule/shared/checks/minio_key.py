@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Makes a MinIO user that may work in one bucket and nowhere else.
 
 Usage: minio_key.py STORE.json HOST KEY.json

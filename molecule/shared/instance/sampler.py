@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Looks for secrets where they must never show, until it is ended: argument lists and temporary files.
 
 Usage: sampler.py SECRETS.json FINDINGS.jsonl FOLDER...

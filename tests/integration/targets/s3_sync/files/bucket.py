@@ -42,7 +42,7 @@ def look() -> dict[str, dict[str, object]]:
 
 
 for step in sys.argv[1:]:
-    word, _, key = step.partition(":")
+    word, _colon, key = step.partition(":")
     if word == "create":
         client.create_bucket(Bucket=bucket)
     elif word == "delete":
