@@ -59,9 +59,7 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(
-                "molecule_scenario.py: another scenario runs on this machine, waiting for its end", flush=True
-            )
+            print("molecule_scenario.py: another scenario runs on this machine, waiting for its end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         return subprocess.run(command, cwd=ROOT, env=settings, stdin=subprocess.DEVNULL, check=False).returncode
 
