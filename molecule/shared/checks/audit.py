@@ -89,12 +89,25 @@ def bucket_faults(store: Store) -> list[str]:
     return [f"anybody can {what}: {answer.status}" for what, answer in tried.items() if answer.status != 403]
 
 
+def gaps(visits: t.Iterable[dict[str, t.Any]]) -> list[float]:
+    """Seconds for which the site's health check had no good answer, each time that happened."""
+    found, since = [], None
+    for visit in visits:
+        if visit["what"] == "health" and visit["answer"] != 200:
+            since = since or visit["time"]
+        elif visit["what"] == "health" and since:
+            found.append(round(visit["time"] - since, 1))
+            since = None
+    return found
+
+
 def main() -> int:
     """Reads the command line, asks, prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="store.json of the test's store")
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--ledger", type=Path, required=True)
+    parser.add_argument("--visitors", type=Path, required=True, help="what the visitors noted")
     parser.add_argument("--gone", nargs="*", default=[], help="keys that were deleted in the bucket from outside")
     parser.add_argument("--stale-disk", action="store_true", help="the disk was the truth again for a while")
     arguments = parser.parse_args()
@@ -118,6 +131,7 @@ def main() -> int:
         ledger_lines=len(deeds),
         stored_in_bucket_by_mastodon=sum(deed["deed"] == "stored" and deed["where"] == "bucket" for deed in deeds),
         uploads_processed=sum(deed["deed"] == "processed" for deed in deeds),
+        gaps_of_web=gaps(json.loads(line) for line in arguments.visitors.read_text(encoding="utf-8").splitlines()),
         faults=len(faults),
     )
     print(json.dumps(counts))
