@@ -38,6 +38,15 @@ class World:
         self.state_dir = path / "state"
         self.s3 = FakeS3()
 
+    def sample(self):
+        """Write a file of each kind."""
+        self.write("accounts/avatars/1/original/a.png", b"avatar")
+        self.write("media_attachments/files/1/original/open.webp", b"open")
+        self.write("media_attachments/files/2/original/suspended.webp", b"suspended", 0o600)
+        self.write("backups/dumps/1/archive-secret.zip", b"archive")
+        self.write("imports/data/1/secret.csv", b"follows")
+        self.write("stray.txt", b"?")
+
     def write(self, key, content=b"x", mode=0o644):
         path = self.src / key
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import engine
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
+
+
+class TestDeletion:
+    def test_nothing_by_default(self, world):
+        world.write("accounts/a.png")
+        gone = world.write("accounts/b.png")
+        world.sync()
+        gone.unlink()
+        assert world.sync().as_dict()["changed"] is False
+        assert "accounts/b.png" in world.s3.objects
+
+    def test_own_leaves_what_others_put_there(self, world, done):
+        world.write("accounts/a.png")
+        gone = world.write("accounts/b.png")
+        world.sync()
+        world.s3.put_object(Bucket="media", Key="accounts/foreign.png", Body=b"x")
+        gone.unlink()
+        assert done(world.sync(delete="own")) == {"delete": 1}
+        assert set(world.s3.objects) == {"accounts/a.png", "accounts/foreign.png"}
+        assert world.sync(delete="own").as_dict()["changed"] is False
+
+    def test_all_deletes_what_is_in_scope_only(self, world, done):
+        world.write("accounts/a.png")
+        for key in ("config/accounts/x.png", "config-old/accounts/x.png", "config/other/x", "config/accounts/.hidden"):
+            world.s3.put_object(Bucket="media", Key=key, Body=b"x")
+        world.s3.put_object(Bucket="media", Key="config/accounts/", Body=b"")
+        report = world.sync(delete="all", key_prefix="config")
+        assert done(report) == {"upload": 1, "delete": 1}
+        assert set(world.s3.objects) == {
+            "config-old/accounts/x.png",
+            "config/other/x",
+            "config/accounts/.hidden",
+            "config/accounts/a.png",
+            "config/accounts/",
+        }
+
+    def test_all_sends_again_what_the_bucket_lost(self, world, done):
+        world.write("accounts/a.png")
+        world.write("accounts/b.png")
+        world.sync()
+        del world.s3.objects["accounts/a.png"]
+        world.s3.objects["accounts/b.png"].etag = "other"
+        assert done(world.sync(delete="all")) == {"upload": 2}
+
+    @pytest.mark.parametrize("delete", ["own", "all"])
+    def test_filters_hold_on_both_sides(self, world, delete, done):
+        world.write("accounts/a.png")
+        gone = [world.write("cache/b.png"), world.write("accounts/c.gif"), world.write("accounts/d.png")]
+        world.sync()
+        for path in gone:
+            path.unlink()
+        assert done(world.sync(delete=delete, exclude=["cache/**"], include=["**/*.png"])) == {"delete": 1}
+        assert set(world.s3.objects) == {"accounts/a.png", "cache/b.png", "accounts/c.gif"}
+
+    @pytest.mark.parametrize("delete", ["own", "all"])
+    def test_never_from_an_empty_source(self, world, delete):
+        path = world.write("accounts/a.png")
+        world.sync()
+        path.unlink()
+        report = world.sync(delete=delete)
+        assert "is its disk mounted" in report.error
+        assert set(world.s3.objects) == {"accounts/a.png"}
+
+    @pytest.mark.parametrize("delete", ["own", "all"])
+    def test_never_from_a_missing_source(self, world, delete):
+        world.write("accounts/a.png")
+        world.sync()
+        with pytest.raises(SyncError, match="does not exist"):
+            world.sync(delete=delete, src=str(world.src / "missing"))
+        assert set(world.s3.objects) == {"accounts/a.png"}
+
+    @pytest.mark.parametrize("delete", ["own", "all"])
+    def test_never_where_a_folder_became_a_symlink(self, world, tmp_path, delete):
+        world.write("accounts/a.png")
+        world.write("cache/b.png")
+        world.sync()
+        (world.src / "cache").rename(tmp_path / "elsewhere")
+        (world.src / "cache").symlink_to(tmp_path / "elsewhere")
+        report = world.sync(delete=delete)
+        assert "bind mount" in report.error
+        assert "cache/" in report.as_dict()["deletions_skipped"]
+        assert set(world.s3.objects) == {"accounts/a.png", "cache/b.png"}
+        assert world.sync(delete=delete, exclude=["cache"]).error is None
+        assert set(world.s3.objects) == {"accounts/a.png", "cache/b.png"}
+
+    @pytest.mark.parametrize("check", [True, False])
+    def test_the_limit_holds_before_the_first_deletion(self, world, check):
+        world.write("accounts/keep.png")
+        gone = [world.write(f"accounts/{number}.png") for number in range(5)]
+        world.sync()
+        for path in gone:
+            path.unlink()
+        report = world.sync(check, delete="own", max_delete=4)
+        assert "max_delete=4" in report.error
+        assert len(world.s3.objects) == 6
+        assert world.sync(delete="own", max_delete=5).error is None
+        assert set(world.s3.objects) == {"accounts/keep.png"}
+
+    def test_a_file_that_came_back_is_spared(self, world, done, monkeypatch):
+        world.write("accounts/a.png")
+        path = world.write("accounts/b.png")
+        world.sync()
+        path.unlink()
+        monkeypatch.setattr(engine._Run, "_misses_its_files", lambda run: world.write("accounts/b.png") and None)
+        assert done(world.sync(delete="own")) == {}
+        assert "accounts/b.png" in world.s3.objects
+
+    def test_errors_of_single_keys_are_honoured(self, world, done):
+        world.write("accounts/keep.png")
+        gone = [world.write(f"accounts/{number}.png") for number in range(3)]
+        world.sync()
+        for path in gone:
+            path.unlink()
+
+        def hook(operation, key):
+            if operation == "DeleteOneOfMany" and key == "accounts/1.png":
+                raise world.s3.error("InternalError", 500)
+
+        world.s3.hook = hook
+        report = world.sync(delete="own")
+        assert done(report) == {"delete": 2}
+        assert "accounts/1.png" in report.error
+        world.s3.hook = lambda *_: None
+        assert done(world.sync(delete="own")) == {"delete": 1}
+
+    def test_a_store_without_batches_gets_single_deletions(self, world, done):
+        world.write("accounts/keep.png")
+        gone = [world.write(f"accounts/{number}.png") for number in range(3)]
+        world.sync()
+        for path in gone:
+            path.unlink()
+
+        def hook(operation, key):
+            if operation == "DeleteObjects":
+                raise world.s3.error("NotImplemented", 501, "DeleteObjects")
+
+        world.s3.hook = hook
+        assert done(world.sync(delete="own")) == {"delete": 3}
+        assert world.s3.count("DeleteObject") == 3
