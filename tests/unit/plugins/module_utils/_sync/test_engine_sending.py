@@ -13,7 +13,6 @@ from botocore.exceptions import SSLError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import send
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import STREAK
 
-
 PUBLIC, PRIVATE = "public-read", "private"
 
 
