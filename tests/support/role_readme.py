@@ -20,7 +20,7 @@ TEMPLATE = ROOT / "tests" / "support" / "templates" / "role_readme.md.j2"
 
 def _generate(readme: Path) -> int:
     program = environments.CACHE / "venv" / "bin" / "aar-doc"
-    words = [program, "--output-file", readme, "--output-template", TEMPLATE, ROLE, "markdown"]
+    words = [str(program), "--output-file", str(readme), "--output-template", str(TEMPLATE), str(ROLE), "markdown"]
     return subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode
 
 
