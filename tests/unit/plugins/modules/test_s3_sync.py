@@ -16,6 +16,7 @@ import yaml
 from ansible.module_utils.basic import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.fediverse.mastodon_s3.plugins.doc_fragments import place
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import client as client_module
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_argument_spec
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import sync_argument_spec
@@ -163,7 +164,8 @@ def test_warnings_are_shown(world, tmp_path):
 
 
 def test_the_documentation_tells_the_arguments():
-    documented = yaml.safe_load(s3_sync.DOCUMENTATION)["options"]
+    shared, own = yaml.safe_load(place.ModuleDocFragment.DOCUMENTATION), yaml.safe_load(s3_sync.DOCUMENTATION)
+    documented = {**shared["options"], **own["options"]}
     spec = sync_argument_spec()
     assert set(documented) == set(spec)
     assert not set(spec) & set(connection_argument_spec())
