@@ -22,6 +22,8 @@ from environments import CACHE, CANNOT_RUN, DEFAULT, LOGS, ROOT, in_ci
 AT_ONCE = 2
 SAY_EVERY = 30.0
 SUPPORT = "tests/support"
+# Parts of other stages, for the quick loop.
+ONLY_QUICK = ("unit", "shipped")
 
 
 class Stage(NamedTuple):
@@ -72,9 +74,11 @@ def _stages() -> dict[str, Stage]:
             for name in ("core-2.19", "core-2.20", "core-2.21", "core-2.22", "node-3.9", "node-3.14")
         },
         "ansible-lint": Stage(_script("lint.py", "ansible-lint"), "make lint ONLY=ansible-lint"),
+        "docs": Stage(_script("lint.py", "antsibull-docs"), "make docs"),
         "lint": Stage(_script("lint.py", "--quick"), "make lint"),
         "types": Stage(_script("lint.py", "mypy"), "make types"),
         "unit": Stage(_script("unit.py", "venv"), "make unit"),
+        "shipped": Stage(_script("lint.py", "shipped"), "make lint ONLY=shipped"),
     }
 
 
@@ -215,8 +219,8 @@ def main() -> int:
     if unknown or not wanted:
         print(f"run_stages.py: no stage {', '.join(unknown)}; there are: all {' '.join(stages)}", file=sys.stderr)
         return 2
-    # All has the unit tests of each environment, and so no need of the quick choice.
-    chosen = {name: stage for name, stage in stages.items() if name in wanted or ("all" in wanted and name != "unit")}
+    names = [name for name in stages if name not in ONLY_QUICK] if "all" in wanted else wanted
+    chosen = {name: stages[name] for name in names}
     LOGS.mkdir(parents=True, exist_ok=True)
     board = Board(chosen)
     print(f"{len(chosen)} stages, {AT_ONCE} at a time: {', '.join(chosen)}", flush=True)

@@ -45,6 +45,7 @@ def run(name: str, words: list[str]) -> int:
         **os.environ,
         "PYTHONPATH": os.pathsep.join(str(folder) for folder in path),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
         "PATH": os.pathsep.join([str(CACHE / environment / "bin"), os.environ["PATH"]]),
     }
     return subprocess.run(
