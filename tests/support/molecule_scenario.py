@@ -7,12 +7,10 @@ The status is 77, and the last line the reason, where this machine can't run it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import environments
 
@@ -54,13 +52,8 @@ def main() -> int:
         "LC_ALL": "C.UTF-8",
     }
     command = [str(CACHE / "venv" / "bin" / "molecule"), *words, "--scenario-name", sys.argv[1]]
-    # The scenarios of all checkouts on one machine share a network and the names of their hosts.
-    with Path("/tmp/mastodon-s3-molecule.lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("molecule_scenario.py: another scenario runs on this machine, waiting for its end", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    # Two scenarios of one checkout share addresses.
+    with environments.locked("molecule"):
         return subprocess.run(command, cwd=ROOT, env=settings, stdin=subprocess.DEVNULL, check=False).returncode
 
 
