@@ -1,0 +1,81 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Signs PUT requests with AWS Signature Version 4, for what is sent without botocore. Pure.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Optional
+from urllib.parse import quote
+
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The credentials that sign. The repr holds no secret."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: Optional[str] = field(default=None, repr=False)
+
+
+class Signer:
+    """Signs for one pair of keys and one region; the key of a day is derived once. Not for several threads."""
+
+    def __init__(self, keys: Keys, region: str) -> None:
+        self.keys = keys
+        self._region = region
+        self._date = ""
+        self._scope = ""
+        self._key = b""
+
+    def headers(
+        self, path: str, host: str, headers: Mapping[str, str], payload_sha256: str, now: float
+    ) -> dict[str, str]:
+        """Return all headers of a signed PUT but Content-Length.
+
+        path: as it stands in the request line, see `encoded`.
+        headers: names in lower case; values without leading, trailing or doubled spaces.
+        payload_sha256: in hexadecimal digits, or `UNSIGNED_PAYLOAD`.
+        now: seconds since the epoch.
+        """
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        if stamp[:8] != self._date:
+            self._derive(stamp[:8])
+        signed = {**headers, "host": host, "x-amz-content-sha256": payload_sha256, "x-amz-date": stamp}
+        if self.keys.session_token:
+            signed["x-amz-security-token"] = self.keys.session_token
+        names = sorted(signed)
+        listed = ";".join(names)
+        lines = "".join([f"{name}:{signed[name]}\n" for name in names])
+        request = f"PUT\n{path}\n\n{lines}\n{listed}\n{payload_sha256}"
+        text = f"{_ALGORITHM}\n{stamp}\n{self._scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        signature = hmac.digest(self._key, text.encode(), "sha256").hex()
+        signed["authorization"] = (
+            f"{_ALGORITHM} Credential={self.keys.access_key}/{self._scope}, SignedHeaders={listed},"
+            f" Signature={signature}"
+        )
+        return signed
+
+    def _derive(self, date: str) -> None:
+        key = f"AWS4{self.keys.secret_key}".encode()
+        for part in (date, self._region, "s3", "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        self._date, self._key = date, key
+        self._scope = f"{date}/{self._region}/s3/aws4_request"
+
+
+def encoded(key: str) -> str:
+    """Return a key as it stands in a path, as botocore encodes it: all but unreserved characters and slashes."""
+    return quote(key, safe="/~")

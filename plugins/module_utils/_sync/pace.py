@@ -1,0 +1,77 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How many requests are under way at once, and how fast bytes may flow. Pure but for the clock that is handed in."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+_WINDOW_SECONDS = 0.25
+_GROWTH = 1.5
+_GAIN = 1.05
+_CALM_SECONDS = 5.0
+_RETRY_WINDOWS = 20
+# What a request costs beside its bytes, so that a window of small files and one of large ones can be compared.
+_REQUEST_BYTES = 16 * 1024
+
+
+class Pace:
+    """Grows the number of requests under way while throughput grows with it; halves it when the store is overrun."""
+
+    def __init__(self, most: int, *, now: float, first: int = 4) -> None:
+        """Allow up to `most` at once, beginning with `first`; all times are seconds of one monotonic clock."""
+        self.allowed = min(first, most)
+        self._most = most
+        self._best = 0.0
+        self._before = self.allowed
+        self._moved = 0
+        self._window = now
+        self._calm_until = 0.0
+        self._settled = 0
+
+    def done(self, size: int, now: float) -> None:
+        """Take note of a request that was answered well, of `size` bytes."""
+        self._moved += size + _REQUEST_BYTES
+        length = now - self._window
+        if length >= _WINDOW_SECONDS:
+            self._judge(self._moved / length, now)
+            self._moved, self._window = 0, now
+
+    def slow_down(self, now: float) -> None:
+        """Take note of a request that was refused as one too many."""
+        if now >= self._calm_until:
+            self.allowed = max(1, self.allowed // 2)
+            self._best = 0.0
+        self._calm_until = now + _CALM_SECONDS
+
+    def _judge(self, rate: float, now: float) -> None:
+        if now < self._calm_until:
+            return
+        if rate > self._best * _GAIN:
+            self._best, self._before, self._settled = rate, self.allowed, 0
+            self.allowed = min(self._most, max(self.allowed + 1, int(self.allowed * _GROWTH)))
+        elif self._settled < _RETRY_WINDOWS:
+            # What the last step did not bring is given back; later it is tried again, as the store may have changed.
+            self.allowed = self._before
+            self._settled += 1
+        else:
+            self._best, self._settled = rate / _GAIN**2, 0
+
+
+class Throttle:
+    """Spreads bytes so that on average no more than `rate` a second are sent; None: no limit."""
+
+    def __init__(self, rate: Optional[float]) -> None:
+        self._rate = rate
+        self._free_at = 0.0
+
+    def wait(self, now: float) -> float:
+        """Return how many seconds the next request has to wait."""
+        return max(0.0, self._free_at - now) if self._rate else 0.0
+
+    def take(self, size: int, now: float) -> None:
+        """Take note that `size` bytes are sent from now on."""
+        if self._rate:
+            self._free_at = max(self._free_at, now) + size / self._rate
