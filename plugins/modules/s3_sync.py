@@ -278,19 +278,36 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
     settings_from,
     sync_argument_spec,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import Workers
 
 
 def _store(module: AnsibleModule, settings: Settings) -> Optional[Store]:
     """Return the store; in check mode None where boto3, the key or something else of it is not there yet."""
     try:
-        client = s3_client(connection_options(module.params), max_pool_connections=settings.concurrency)
+        return _own_store(module, settings)
     except (Boto3MissingError, ConnectionOptionsError, S3Error) as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
         module.warn(f"the bucket can't be asked yet, what only it knows is taken to be missing: {error}")
         return None
+
+
+def _run(module: AnsibleModule, settings: Settings) -> Report:
+    if module.check_mode:
+        return sync(settings, _store(module, settings))
+    # Before there is a thread, a client or a journal.
+    workers = Workers.for_files(settings.concurrency, lambda: _own_store(module, settings))
+    try:
+        return sync(settings, _store(module, settings), workers=workers)
+    finally:
+        workers.close()
+
+
+def _own_store(module: AnsibleModule, settings: Settings) -> Store:
+    client = s3_client(connection_options(module.params), max_pool_connections=settings.concurrency)
     return Store(client, settings.bucket, settings.prefix, acl=settings.rules.mode is ExposureMode.ACL)
 
 
@@ -300,7 +317,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     try:
         settings = settings_from(module.params, check_mode=module.check_mode)
-        report = sync(settings, _store(module, settings))
+        report = _run(module, settings)
     except SyncError as error:
         module.fail_json(msg=str(error))
     for warning in report.warnings:

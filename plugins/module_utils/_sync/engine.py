@@ -21,6 +21,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.author
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import Breaker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.messages import Job
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
@@ -57,6 +58,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
     Transfer,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import Tree
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import ProcessTransfer, Workers
 
 Progress = Callable[[Tally], None]
 PROGRESS_SECONDS = 1.0
@@ -66,13 +68,15 @@ def sync(
     settings: Settings,
     store: Optional[Store],
     *,
+    workers: Optional[Workers] = None,
     transfer: Optional[Transfer] = None,
     progress: Optional[Progress] = None,
 ) -> Report:
     """Do one run and report on it. A report with an `error` is one of a run that failed, with true counts.
 
-    `store` may be None in check mode only, where the bucket can't be asked (yet). `transfer` replaces the way actions
-    are done; `progress` is called with the running counts about once a second.
+    `store` may be None in check mode only, where the bucket can't be asked (yet). Without `workers` the actions are
+    done in threads; `transfer` replaces the way they are done. `progress` is called with the running counts about once
+    a second.
 
     Raises:
         SyncError: the run can't begin: the source, the journal or the order of things is not right. Nothing was done.
@@ -86,7 +90,7 @@ def sync(
         journal = _open_journal(settings)
         try:
             refuse(settings, journal)
-            return _Run(settings, store, source, journal, transfer, progress).go()
+            return _Run(settings, store, source, journal, workers, transfer, progress).go()
         finally:
             journal.close()
     finally:
@@ -114,6 +118,7 @@ class _Run:
         store: Optional[Store],
         source: Source,
         journal: Journal,
+        workers: Optional[Workers],
         transfer: Optional[Transfer],
         progress: Optional[Progress],
     ) -> None:
@@ -128,15 +133,27 @@ class _Run:
         self._next_progress = 0.0
         self._entries: Entries = Tree(source, prefix_bytes=len(settings.prefix.encode()))
         self._walked = 0.0
-        self._transfer = transfer or self._default_transfer()
+        self._transfer = transfer or self._default_transfer(workers)
 
-    def _default_transfer(self) -> Transfer:
+    def _default_transfer(self, workers: Optional[Workers]) -> Transfer:
         settings = self._settings
         if settings.check_mode:
             return PlanTransfer(self._store, self._source, settings.rules)
         if self._store is None:
             raise SyncError("a run that changes something needs a store")
-        return ThreadTransfer(Performer(self._store, self._source, settings.rules), workers=settings.concurrency)
+        performer = Performer(self._store, self._source, settings.rules)
+        if workers is None:
+            return ThreadTransfer(performer, workers=settings.concurrency)
+        shares = len(workers.mailboxes)
+        job = Job(
+            settings.src,
+            settings.prefix,
+            settings.rules,
+            self._store.address(),
+            most=-(-settings.concurrency // shares),
+            rate=settings.bandwidth_limit / shares if settings.bandwidth_limit else None,
+        )
+        return ProcessTransfer(workers, job, self._source, performer, self._report.traffic)
 
     def go(self) -> Report:
         """Do the run."""
@@ -171,7 +188,8 @@ class _Run:
             "delete": ended - sent,
             "total": ended - started,
         }
-        report.requests = dict(self._store.requests) if self._store else {}
+        if self._store:
+            report.traffic.requests.update(self._store.take_requests())
         return report
 
     def _begin(self) -> int:

@@ -228,7 +228,7 @@ class Failure(NamedTuple):
     """Why an action failed. `local` means that the file could not be read; `code` is the store's word.
 
     `fatal` failures can't get better with the next file (bad credentials, no such bucket); `systemic` ones may not
-    (permission denied, no connection) and stop a run when they come in a row.
+    (permission denied, no connection) and stop a run when they come in a row. `throttled`: one request too many.
     """
 
     message: str
@@ -236,6 +236,7 @@ class Failure(NamedTuple):
     local: bool = False
     fatal: bool = False
     systemic: bool = False
+    throttled: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ FAILURES_SHOWN = 20
 DIFF_SHOWN = 100
 FOLDERS_SHOWN = 30
 OTHER_FOLDERS = "(others)"
+LEAN, BOTO3 = UPLOAD_WAYS = ("lean", "boto3")
 
 _REASON_OF = {
     ProblemKind.SYMLINK: Reason.SYMLINK,
@@ -54,6 +55,21 @@ class _Amount:
         self.bytes += size
         if example is not None and len(self.examples) < EXAMPLES_SHOWN and example not in self.examples:
             self.examples.append(example)
+
+
+@dataclass
+class Traffic:
+    """What went over the network: requests by operation, uploads by way (lean or boto3), retries by cause."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    uploads: Counter[str] = field(default_factory=Counter)
+    retries: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Traffic) -> None:
+        """Add what another one counted."""
+        self.requests.update(other.requests)
+        self.uploads.update(other.uploads)
+        self.retries.update(other.retries)
 
 
 class Tally:
@@ -180,7 +196,7 @@ class Report:
     complete: bool = False
     journal: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
-    requests: dict[str, int] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result in plain types."""
@@ -210,7 +226,9 @@ class Report:
             "transferred_bytes": tally.sent_bytes,
             "bytes_per_second": int(tally.sent_bytes / sending) if sending > 0 else 0,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "requests": dict(sorted(self.requests.items())),
+            "requests": dict(sorted(self.traffic.requests.items())),
+            "uploads_by": {way: self.traffic.uploads[way] for way in UPLOAD_WAYS},
+            "retries": dict(sorted(self.traffic.retries.items())),
             "journal": self.journal,
         }
 

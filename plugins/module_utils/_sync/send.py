@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from typing import BinaryIO, NamedTuple, Optional
+from typing import BinaryIO, Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     AclUnsupportedError,
@@ -69,7 +69,11 @@ class _DamagedError(Exception):
 class Performer:
     """Does actions against one store. `perform` never raises for what can happen to a file or a request."""
 
-    def __init__(self, store: Store, source: Source, rules: Rules) -> None:
+    def __init__(
+        self, store: Store, source: Source, rules: Rules, *, pause: Optional[Callable[[int], None]] = None
+    ) -> None:
+        """`pause` is called with the size of each piece that is read from a large file, and may wait."""
+        self._pause = pause
         self._store = store
         self._source = source
         self._rules = rules
@@ -121,7 +125,7 @@ class Performer:
                 return Outcome(action, Result.SKIPPED, reason=Reason.VANISHED)
             with os.fdopen(descriptor, "rb") as body:
                 before = entry_of(action.key, os.fstat(descriptor))
-                exposure = self._exposure_now(action, before)
+                exposure = exposure_now(self._rules, action, before)
                 if exposure is None:
                     return self._kept_home(action)
                 try:
@@ -139,11 +143,6 @@ class Performer:
             action, Failure(f"changed or was damaged on its way {_ATTEMPTS} times in a row, left to the next run")
         )
 
-    def _exposure_now(self, action: Action, now: Entry) -> Optional[Exposure]:
-        """Return the exposure by the opened file's own mode: never more public than planned, None to leave it out."""
-        wanted = self._rules.judge(now).exposure
-        return Exposure.PRIVATE if wanted is not None and action.exposure is Exposure.PRIVATE else wanted
-
     def _kept_home(self, action: Action) -> Outcome:
         if action.row is not None and action.row.ours:
             return self._withdraw(action)
@@ -151,16 +150,14 @@ class Performer:
 
     def _send(self, action: Action, body: BinaryIO, before: Entry, exposure: Exposure) -> Optional[_Sent]:
         """Send the opened file, None if it changed before anything was sent."""
-        headers = action.headers or self._rules.headers(action.key)
-        if headers.content_type is None:
-            headers = headers._replace(content_type=by_content(os.pread(body.fileno(), SNIFF_BYTES, 0)))
+        headers = sniffed(action.headers or self._rules.headers(action.key), body.fileno())
         if before.size > PART_BYTES:
             if action.row is not None and action.row.state == RowState.PENDING.value and not action.after_switch:
                 self._store.drop_unfinished(action.key)
             return self._send_parts(action.key, body, before, headers, exposure)
         content = body.read(before.size + 1)
         after = entry_of(action.key, os.fstat(body.fileno()))
-        if len(content) != before.size or _content(after) != _content(before):
+        if len(content) != before.size or content_of(after) != content_of(before):
             return None
         if looks_private(after.mode) and exposure is Exposure.PUBLIC:
             return None
@@ -179,7 +176,7 @@ class Performer:
         self, key: str, body: BinaryIO, before: Entry, headers: Headers, exposure: Exposure
     ) -> Optional[_Sent]:
         part_bytes = max(PART_BYTES, -(-before.size // _MAX_PARTS))
-        reader = _PartReader(body, part_bytes)
+        reader = _PartReader(body, part_bytes, self._pause)
         stored = self._store.put_stream(key, reader, headers, exposure, part_bytes)
         if stored.size not in (None, reader.size) or (stored.digest and stored.etag != reader.etag()):
             raise _DamagedError
@@ -196,20 +193,10 @@ class Performer:
                 return self._withdraw(action)
             self._store.set_acl(action.key, Exposure.PRIVATE)
             exposure = Exposure.PRIVATE
-        if _content(after) != _content(before) or sent.size != before.size or status.st_nlink == 0:
+        if content_of(after) != content_of(before) or sent.size != before.size or status.st_nlink == 0:
             return None
-        return Outcome(action, Result.UPLOADED, self._row(action, before, exposure, sent), sent_bytes=sent.size)
-
-    def _row(self, action: Action, entry: Entry, exposure: Exposure, sent: _Sent) -> Row:
-        return Row(
-            *entry,
-            "" if sent.md5 == sent.stored.etag else sent.md5,
-            sent.stored.etag,
-            applied_word(self._rules.mode, exposure),
-            (action.headers or self._rules.headers(action.key)).fingerprint,
-            RowState.DONE.value,
-            True,
-        )
+        row = sent_row(self._rules, action, before, exposure, md5=sent.md5, etag=sent.stored.etag)
+        return Outcome(action, Result.UPLOADED, row, sent_bytes=sent.size)
 
     def _compare(self, action: Action) -> Outcome:
         same = unchanged_row(self._source, action)
@@ -227,7 +214,7 @@ class Performer:
     def _converge(self, action: Action, row: Row) -> Outcome:
         """Bring an object with the right content to its exposure; `row` is its file as it is now."""
         now = Entry(*row[:5])
-        exposure = self._exposure_now(action, now)
+        exposure = exposure_now(self._rules, action, now)
         if exposure is None:
             return self._kept_home(action)
         word = applied_word(self._rules.mode, exposure)
@@ -301,7 +288,8 @@ class Performer:
 class _PartReader:
     """Reads a file forward and computes, on the way, its MD5 and the ETag that a multipart upload of it gets."""
 
-    def __init__(self, body: BinaryIO, part_bytes: int) -> None:
+    def __init__(self, body: BinaryIO, part_bytes: int, pause: Optional[Callable[[int], None]]) -> None:
+        self._pause = pause
         self.md5 = hashlib.md5(usedforsecurity=False)
         self.size = 0
         self._body = body
@@ -311,6 +299,8 @@ class _PartReader:
 
     def read(self, amount: int = -1) -> bytes:
         data = self._body.read(amount)
+        if self._pause is not None:
+            self._pause(len(data))
         self.md5.update(data)
         view = memoryview(data)
         while view:
@@ -369,8 +359,41 @@ def failure_of(error: S3Error) -> Failure:
         error, (BadCredentialsError, ClockSkewError, WrongRegionError, AclUnsupportedError, UnsupportedError)
     )
     systemic = isinstance(error, (PermissionDeniedError, ConnectionFailedError, ThrottledError))
-    return Failure(str(error), code=error.code or type(error).__name__, fatal=fatal, systemic=systemic)
+    return Failure(
+        str(error),
+        code=error.code or type(error).__name__,
+        fatal=fatal,
+        systemic=systemic,
+        throttled=isinstance(error, ThrottledError),
+    )
 
 
-def _content(entry: Entry) -> tuple[int, int]:
+def content_of(entry: Entry) -> tuple[int, int]:
+    """Return what tells, without reading it, whether a file's content may have changed."""
     return entry.size, entry.mtime_ns
+
+
+def exposure_now(rules: Rules, action: Action, now: Entry) -> Optional[Exposure]:
+    """Return the exposure by the opened file's own mode: never more public than planned, None to leave it out."""
+    wanted = rules.judge(now).exposure
+    return Exposure.PRIVATE if wanted is not None and action.exposure is Exposure.PRIVATE else wanted
+
+
+def sniffed(headers: Headers, descriptor: int) -> Headers:
+    """Return the headers with a content type, found in the opened file where its name does not tell it."""
+    if headers.content_type is not None:
+        return headers
+    return headers._replace(content_type=by_content(os.pread(descriptor, SNIFF_BYTES, 0)))
+
+
+def sent_row(rules: Rules, action: Action, entry: Entry, exposure: Exposure, *, md5: str, etag: str) -> Row:
+    """Return what the journal is to know of a file that was sent."""
+    return Row(
+        *entry,
+        "" if md5 == etag else md5,
+        etag,
+        applied_word(rules.mode, exposure),
+        (action.headers or rules.headers(action.key)).fingerprint,
+        RowState.DONE.value,
+        True,
+    )

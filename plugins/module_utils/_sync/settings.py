@@ -16,7 +16,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statef
 
 @dataclass(frozen=True)
 class Settings:
-    """What one run is to do. `prefix` is empty or ends with a slash; `endpoint` identifies the store."""
+    """What one run is to do. `prefix` is empty or ends with a slash; `endpoint` identifies the store.
+
+    concurrency: files under way at once, at most; bandwidth_limit: bytes a second, None for no limit.
+    """
 
     src: str
     endpoint: str
@@ -29,6 +32,7 @@ class Settings:
     authority: Authority = Authority.TREE
     reopen: bool = False
     concurrency: int = 8
+    bandwidth_limit: Optional[int] = None
     check_mode: bool = False
     lock_seconds: float = LOCK_SECONDS
 

@@ -58,6 +58,19 @@ class Source:
         except OSError as error:
             raise SyncError(f"src {path} can't be read: {error.strerror}. Run as root or as the owner") from error
 
+    @classmethod
+    def inherited(cls, path: str, descriptor: int) -> Source:
+        """Return the source whose root folder another process has opened and handed on."""
+        source = cls.__new__(cls)
+        source.path = path
+        source._root = descriptor  # noqa: SLF001 - its own class
+        return source
+
+    @property
+    def descriptor(self) -> int:
+        """The root folder's descriptor, to be handed on."""
+        return self._root
+
     def clock_slack_ns(self) -> int:
         """Return by how much the file system's stamps may lag behind this host's clock.
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional, Protocol
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
     PermissionDeniedError,
@@ -21,6 +22,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     UnsupportedError,
     translate,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Exposure,
     Headers,
@@ -29,7 +31,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 )
 
 DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
-_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
+CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
 
 
@@ -64,6 +66,21 @@ class Store:
         self._send_md5 = getattr(client.meta.config, "request_checksum_calculation", None) != "when_supported"
         client.meta.events.register("before-send.s3", self._count)
         client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
+
+    def address(self) -> Optional[Address]:
+        """Return where requests can be sent to without boto3, None if they can't."""
+        return address_of(self._client, self.bucket)
+
+    def keys(self) -> Keys:
+        """Return the keys of the moment."""
+        return keys_of(self._client)
+
+    def take_requests(self) -> Counter[str]:
+        """Return the requests by operation since the last call."""
+        with self._count_lock:
+            taken = Counter(self.requests)
+            self.requests.clear()
+        return taken
 
     def put(self, key: str, body: bytes, md5: bytes, headers: Headers, exposure: Exposure) -> Stored:
         """Store a small body in one request, with its exposure; `md5` is its digest, which the store checks."""
@@ -111,7 +128,7 @@ class Store:
 
     def set_acl(self, key: str, exposure: Exposure) -> None:
         """Set the canned ACL of an object. Raises NotFoundError where it is gone."""
-        self._call("PutObjectAcl", "put_object_acl", Key=self._name(key), ACL=_ACL[exposure])
+        self._call("PutObjectAcl", "put_object_acl", Key=self._name(key), ACL=CANNED_ACL[exposure])
 
     def head(self, key: str) -> Optional[Stored]:
         """Return what the store says of an object, None where it has none."""
@@ -184,7 +201,7 @@ class Store:
 
     def _arguments(self, headers: Headers, exposure: Exposure) -> dict[str, str]:
         arguments = {
-            "ACL": _ACL[exposure] if self._acl else None,
+            "ACL": CANNED_ACL[exposure] if self._acl else None,
             "ContentType": headers.content_type,
             "CacheControl": headers.cache_control,
             "StorageClass": headers.storage_class,
@@ -224,7 +241,17 @@ class _AnsweredError(Exception):
 
 
 def _stored(answer: dict[str, Any]) -> Stored:
-    etag = str(answer.get("ETag", "")).strip('"')
-    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: with KMS or a key of one's own an ETag is no MD5.
-    encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms") or "SSECustomerAlgorithm" in answer
-    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not encrypted, answer.get("ContentLength"))
+    encryption = str(answer.get("ServerSideEncryption", ""))
+    return stored_as(
+        str(answer.get("ETag", "")), encryption, "SSECustomerAlgorithm" in answer, answer.get("ContentLength")
+    )
+
+
+def stored_as(etag: str, encryption: str, customer_key: bool, size: Optional[int] = None) -> Stored:
+    """Return what an answer's ETag and its headers on encryption say of an object.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: with KMS or a key of one's own an ETag is no MD5.
+    """
+    etag = etag.strip('"')
+    encrypted = encryption.startswith("aws:kms") or customer_key
+    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not encrypted, size)

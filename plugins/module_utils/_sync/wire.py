@@ -4,8 +4,8 @@
 
 """One kept connection to the store that sends PUT requests without ever blocking; knows HTTP, but nothing of S3.
 
-A worker holds many of them and asks each to go on whenever its socket is ready. Whatever is not a plain, complete answer
-ends the connection, and the request is for others to repeat.
+A worker holds many of them and asks each to go on whenever its socket is ready. Whatever is not a plain, complete
+answer ends the connection, and the request is for others to repeat.
 """
 
 from __future__ import annotations
