@@ -105,9 +105,7 @@ class Packer:
         if exposure is None or before.size > PART_BYTES:
             return None
         md5 = hashlib.md5(usedforsecurity=False)
-        # As botocore does: TLS protects what is sent, and Content-MD5 what is stored.
-        sha256 = None if self._address.tls else hashlib.sha256()
-        content = self._digest(descriptor, before.size, md5, sha256)
+        content = self._digest(descriptor, before.size, md5)
         after = entry_of(action.key, os.fstat(descriptor))
         if content is None or content_of(after) != content_of(before):
             return None
@@ -118,8 +116,8 @@ class Packer:
         if not all(map(_is_plain, described.values())):
             return None
         described["content-md5"] = base64.b64encode(md5.digest()).decode()
-        payload = sha256.hexdigest() if sha256 else UNSIGNED_PAYLOAD
-        headers = self._signing().headers(path, self._address.host, described, payload, time.time())
+        # The signature covers Content-MD5, and so the body: a second digest would protect nothing more.
+        headers = self._signing().headers(path, self._address.host, described, UNSIGNED_PAYLOAD, time.time())
         headers["user-agent"] = self._address.user_agent
         body = Body(before.size, content if before.size <= _HELD_BYTES else None, descriptor)
         return Parcel(action, before, exposure, md5.hexdigest(), path, headers, body)
@@ -141,13 +139,11 @@ class Packer:
         row = sent_row(self._rules, action, before, parcel.exposure, md5=parcel.md5, etag=stored.etag)
         return Outcome(action, Result.UPLOADED, row, sent_bytes=before.size)
 
-    def _digest(self, descriptor: int, size: int, md5: Any, sha256: Any) -> Optional[bytes]:
-        """Feed the digests and return the content, which is empty where it is too large to be held; None: it grew."""
+    def _digest(self, descriptor: int, size: int, md5: Any) -> Optional[bytes]:
+        """Feed the digest and return the content, which is empty where it is too large to be held; None: it grew."""
         if size <= _HELD_BYTES:
             content = os.pread(descriptor, size + 1, 0)
             md5.update(content)
-            if sha256:
-                sha256.update(content)
             return content if len(content) == size else None
         seen = 0
         while True:
@@ -156,8 +152,6 @@ class Packer:
                 return b"" if seen == size else None
             piece = self._buffer[:count]
             md5.update(piece)
-            if sha256:
-                sha256.update(piece)
             seen += count
 
     def _described(self, action: Action, descriptor: int, exposure: Exposure) -> dict[str, str]:

@@ -16,6 +16,10 @@ import stat
 from collections.abc import Iterable
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.openat2 import (
+    UnknownCallError,
+    open_beneath,
+)
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOATIME", 0)
@@ -99,17 +103,25 @@ class Source:
             NotRegularError: it is no regular file, or a folder on its way is a symlink.
             OSError: it can't be read.
         """
-        folder, name = self._folder_of(key)
         try:
-            descriptor = _open_quietly(name, folder)
+            descriptor = open_beneath(self._root, key.encode(), _FILE_FLAGS)
+        except UnknownCallError:
+            descriptor = self._opened_by_parts(key)
         except OSError as error:
             raise _told_apart(error) from error
-        finally:
-            os.close(folder)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise NotRegularError(errno.EINVAL, "no regular file any more")
         return descriptor
+
+    def _opened_by_parts(self, key: str) -> int:
+        folder, name = self._folder_of(key)
+        try:
+            return _open_quietly(name, folder)
+        except OSError as error:
+            raise _told_apart(error) from error
+        finally:
+            os.close(folder)
 
     def exists(self, key: str) -> bool:
         """Return whether anything is at `key`, or may be."""

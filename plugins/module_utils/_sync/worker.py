@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Callable, Optional
@@ -256,10 +257,8 @@ class Worker:
             self._done.append(Done.of(order.number, outcome))
 
     def _nudge(self) -> None:
-        try:
+        with suppress(BlockingIOError):  # full: it is awake anyway
             self._wake.send(b"!")
-        except OSError:
-            pass  # full: it is awake anyway
 
     def _end_stalled(self) -> None:
         address = self._job.address

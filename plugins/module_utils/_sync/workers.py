@@ -5,12 +5,14 @@
 """Worker processes, from the parent's side: started early, given orders, gone when the parent is.
 
 They are forked before the parent has threads, clients or a journal, so that they share nothing with it but code. Each
-ends itself when its end of the socket is closed, and the kernel ends it when the parent dies (prctl(2), PR_SET_PDEATHSIG).
+ends itself when the other end of its socket is closed, and the kernel ends it when the parent dies (prctl(2),
+PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import selectors
@@ -100,6 +102,7 @@ def _work(theirs: socket.socket, foreign: list[socket.socket], parent: int, conn
         _data, (root, *_more), _flags, _address = socket.recv_fds(theirs, 1, 1)
     except (OSError, ValueError):
         os._exit(0)  # never needed
+    gc.freeze()  # what the parent has loaded stays, and need not be looked at again
     mailbox = Mailbox(theirs)
     selector = selectors.DefaultSelector()
     selector.register(theirs, selectors.EVENT_READ)
