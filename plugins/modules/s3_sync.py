@@ -85,9 +85,27 @@ options:
     default: /var/lib/mastodon_s3
   concurrency:
     description:
-      - How many files are sent at the same time.
+      - How many files are sent at the same time, at most.
+      - The number grows from a few while the throughput grows with it, and shrinks when the store asks to slow down.
     type: int
-    default: 8
+    default: 128
+  bandwidth_limit:
+    description:
+      - Bytes a second that are sent on average, with a unit as in V(20M).
+      - If left out, there is no limit.
+    type: bytes
+  nice:
+    description:
+      - Lower the CPU priority by this much, from V(0) to V(19), so that the web server goes first.
+      - If left out, it is not changed.
+    type: int
+  ionice:
+    description:
+      - I/O scheduling class. With V(idle), the disk is read only while nobody else wants it.
+      - Needs C(ionice) of util-linux on the host, and an I/O scheduler that has priorities. If left out, it is not
+        changed.
+    type: str
+    choices: [best-effort, idle]
 extends_documentation_fragment:
   - fediverse.mastodon_s3.attributes
   - fediverse.mastodon_s3.attributes.actiongroup_s3
@@ -249,6 +267,21 @@ seconds:
   returned: always
   type: dict
   sample: {walk: 1.2, transfer: 4.61, delete: 0.0, total: 4.7}
+uploads_by:
+  description:
+    - How the uploads went, V(lean) (signed and sent by this module's own connections) or V(boto3).
+    - Through V(boto3) go files over 8 MiB, whatever did not succeed at once, and everything where a proxy, a client
+      certificate or O(checksums=when_supported) is in use.
+  returned: always
+  type: dict
+  sample: {lean: 119, boto3: 1}
+retries:
+  description:
+    - Uploads that did not succeed in the lean way and were given to boto3, by cause. The cause is an HTTP status,
+      V(connection), or V(changed) for a file that was written to meanwhile or arrived damaged.
+  returned: always
+  type: dict
+  sample: {"503": 2}
 requests:
   description: Requests to the store, by operation and with repetitions.
   returned: always
@@ -278,6 +311,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
     settings_from,
     sync_argument_spec,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.priority import lower_priority
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
@@ -299,11 +333,8 @@ def _run(module: AnsibleModule, settings: Settings) -> Report:
     if module.check_mode:
         return sync(settings, _store(module, settings))
     # Before there is a thread, a client or a journal.
-    workers = Workers.for_files(settings.concurrency, lambda: _own_store(module, settings))
-    try:
+    with Workers.for_files(settings.concurrency, lambda: _own_store(module, settings)) as workers:
         return sync(settings, _store(module, settings), workers=workers)
-    finally:
-        workers.close()
 
 
 def _own_store(module: AnsibleModule, settings: Settings) -> Store:
@@ -317,6 +348,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     try:
         settings = settings_from(module.params, check_mode=module.check_mode)
+        for trouble in lower_priority(module.params["nice"], module.params["ionice"], module.run_command):
+            module.warn(trouble)
         report = _run(module, settings)
     except SyncError as error:
         module.fail_json(msg=str(error))

@@ -15,6 +15,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     ExposureMode,
     SyncError,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.priority import IO_CLASSES
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, patterns, prefixes
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 
@@ -33,6 +34,8 @@ PRIVATE_PREFIXES = ["backups/"]
 CACHE_CONTROL = "public, max-age=315576000, immutable"
 STATE_DIR = "/var/lib/mastodon_s3"
 _MOST_CONCURRENCY = 256
+_MOST_NICE = 19
+_LEAST_RATE = 1024
 _AWS = "aws"
 
 
@@ -62,7 +65,10 @@ def sync_argument_spec() -> dict[str, dict[str, Any]]:
         "reopen": {"type": "bool", "default": False},
         "settle_seconds": {"type": "int", "default": 60},
         "state_dir": {"type": "path", "default": STATE_DIR},
-        "concurrency": {"type": "int", "default": 8},
+        "concurrency": {"type": "int", "default": 128},
+        "bandwidth_limit": {"type": "bytes"},
+        "nice": {"type": "int"},
+        "ionice": {"type": "str", "choices": list(IO_CLASSES)},
     }
 
 
@@ -99,8 +105,12 @@ def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
     Raises:
         SyncError: see `rules_from`; also for a number or a key prefix that can't be right.
     """
+    if params["bandwidth_limit"] is not None:
+        _at_least("bandwidth_limit", params["bandwidth_limit"], _LEAST_RATE)
     if params["max_delete"] is not None:
         _at_least("max_delete", params["max_delete"], 0)
+    if params["nice"] is not None and not 0 <= params["nice"] <= _MOST_NICE:
+        raise SyncError(f"nice: {params['nice']} is no priority to lower by: use 0 to {_MOST_NICE}")
     concurrency = _at_least("concurrency", params["concurrency"], 1)
     if concurrency > _MOST_CONCURRENCY:
         raise SyncError(f"concurrency: {concurrency} is more than a store bears: use {_MOST_CONCURRENCY} at most")
@@ -116,6 +126,7 @@ def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
         authority=Authority(params["authority"]),
         reopen=params["reopen"],
         concurrency=concurrency,
+        bandwidth_limit=params["bandwidth_limit"],
         check_mode=check_mode,
     )
 

@@ -31,7 +31,7 @@ class Settings:
     max_delete: Optional[int] = None
     authority: Authority = Authority.TREE
     reopen: bool = False
-    concurrency: int = 8
+    concurrency: int = 128
     bandwidth_limit: Optional[int] = None
     check_mode: bool = False
     lock_seconds: float = LOCK_SECONDS

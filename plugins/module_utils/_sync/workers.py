@@ -22,7 +22,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from multiprocessing.process import BaseProcess
-from typing import Optional
+from typing import Optional, final
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.messages import (
     Job,
@@ -49,6 +49,7 @@ _AT_ONCE = 32
 _LOST = Failure("the process that sent it was ended from outside; run again, and it is sent once more")
 
 
+@final
 class Workers:
     """Some idle processes, and the sockets to talk to them."""
 
@@ -74,6 +75,12 @@ class Workers:
     def for_files(cls, files: int, connect: Connect) -> Workers:
         """Fork as many as this machine has use for, when so many files may be under way at once."""
         return cls(max(1, min(len(os.sched_getaffinity(0)), MOST_WORKERS, files)), connect)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End them all, whatever they are doing."""
@@ -151,7 +158,7 @@ class ProcessTransfer:
             selector.register(mailbox.socket, selectors.EVENT_READ, mailbox)
         with selector:
             more = True
-            while True:
+            while self._mailboxes:
                 more = more and self._give(source)
                 if not more and not any(self._under_way.values()):
                     return
@@ -161,10 +168,8 @@ class ProcessTransfer:
                 hungry = more and any(self._room_of(mailbox) for mailbox in self._mailboxes)
                 for key, events in selector.select(0 if hungry else None):
                     yield from self._attend(key.data, events, selector)
-                if not self._mailboxes:
-                    for _number, action in source:
-                        yield failed(action, Failure(f"no process is left to send it {self._broken}", fatal=True))
-                    return
+            for _number, action in source:
+                yield failed(action, Failure(f"no process is left to send it {self._broken}".rstrip(), fatal=True))
 
     def delete(self, actions: list[Action]) -> list[Outcome]:
         """Delete one batch of objects."""

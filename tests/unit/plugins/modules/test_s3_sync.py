@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,8 @@ class World:
 def world(tmp_path, capsys, monkeypatch):
     world = World(tmp_path, capsys)
     monkeypatch.setattr(s3_sync, "s3_client", world.client)
+    # Another process would not see the bucket in this one's memory.
+    monkeypatch.setattr(s3_sync.Workers, "for_files", lambda *_arguments: nullcontext())
     return world
 
 

@@ -10,7 +10,7 @@ import os
 import pytest
 from botocore.exceptions import SSLError
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import send
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import send, source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import STREAK
 
 PUBLIC, PRIVATE = "public-read", "private"
@@ -348,14 +348,14 @@ class TestFailures:
         world.sync()
         world.write("accounts/b.png", b"other")
         (world.src / "accounts/gone.png").unlink()
-        real = os.open
+        real = source.open_beneath
 
-        def no_b(path, *arguments, **words):
-            if path == b"b.png":
+        def no_b(root, path, flags):
+            if path == b"accounts/b.png":
                 raise PermissionError(errno.EACCES, "Permission denied")
-            return real(path, *arguments, **words)
+            return real(root, path, flags)
 
-        monkeypatch.setattr(os, "open", no_b)
+        monkeypatch.setattr(source, "open_beneath", no_b)
         report = world.sync(delete="own")
         assert "Permission denied" in report.error
         assert done(report) == {}

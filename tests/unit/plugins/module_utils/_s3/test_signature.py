@@ -1,0 +1,159 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The signature and the address, held against what botocore itself makes of the same request."""
+
+from __future__ import annotations
+
+import calendar
+import random
+import string
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import address_of, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import (
+    UNSIGNED_PAYLOAD,
+    Keys,
+    Signer,
+    encoded,
+)
+
+ODD = string.printable + "äöü€漢字😀\u00a0\u2028"
+
+
+def signed_by_botocore(client, key, **arguments):
+    """Return the request that botocore would send."""
+    found = []
+
+    class StopError(Exception):
+        pass
+
+    def keep(request, **_words):
+        found.append(request)
+        raise StopError
+
+    client.meta.events.register_first("before-send.s3.PutObject", keep)
+    try:
+        with pytest.raises(StopError):
+            client.put_object(Bucket="media", Key=key, Body=b"", **arguments)
+    finally:
+        client.meta.events.unregister("before-send.s3.PutObject", keep)
+    return found[0]
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@pytest.mark.parametrize("endpoint", ["https://store.example.org", "https://[2001:db8::1]:9000", None])
+@pytest.mark.parametrize("style", ["path", "virtual"])
+@pytest.mark.parametrize("token", [None, "a/session+token=="])
+def test_the_signature_is_botocores(endpoint, style, token):
+    if style == "virtual" and endpoint and "[" in endpoint:
+        style = "path"  # an address has no names below it
+    chance = random.Random(f"{endpoint}{style}{token}")
+    options = ConnectionOptions(
+        endpoint_url=endpoint,
+        region="eu-central-1",
+        access_key="AKIDEXAMPLE",
+        secret_key="se/cret+key",
+        session_token=token,
+        addressing_style=style,
+    )
+    client = s3_client(options)
+    address = address_of(client, "media")
+    assert address is not None
+    assert address.keys == Keys("AKIDEXAMPLE", "se/cret+key", token)
+    signer = Signer(address.keys, address.region)
+    for _each in range(60):
+        key = "".join(chance.choices(ODD, k=chance.randrange(1, 60))).strip("/") or "x"
+        key = f"cache/{key}" if not key.startswith(".") else f"cache/_{key}"
+        headers = {
+            "ContentMD5": "1B2M2Y8AsgTpgAmY7PhCfg==",
+            "ContentType": chance.choice(["image/png", "application/octet-stream", "text/plain; charset=utf-8"]),
+        }
+        if chance.random() < 0.7:
+            headers["CacheControl"] = "public, max-age=315576000, immutable"
+        if chance.random() < 0.7:
+            headers["ACL"] = chance.choice(["public-read", "private"])
+        if chance.random() < 0.3:
+            headers["StorageClass"] = "STANDARD_IA"
+        request = signed_by_botocore(client, key, **headers)
+        theirs = {name.lower(): text(value) for name, value in request.headers.items()}
+        names = theirs["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+        own = ("host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token")
+        said = {name: theirs[name] for name in names if name not in own}
+        now = calendar.timegm(time.strptime(theirs["x-amz-date"], "%Y%m%dT%H%M%SZ"))
+        path = address.path + encoded(key)
+        assert path == urlsplit(request.url).path
+        assert theirs["x-amz-content-sha256"] == UNSIGNED_PAYLOAD
+        mine = signer.headers(path, address.host, said, UNSIGNED_PAYLOAD, now)
+        assert mine["authorization"] == theirs["authorization"], key
+        assert mine.get("x-amz-security-token") == token
+
+
+def test_a_new_day_gets_a_new_key():
+    signer = Signer(Keys("A", "b"), "r")
+    first = signer.headers("/a", "h", {}, UNSIGNED_PAYLOAD, 0.0)
+    second = signer.headers("/a", "h", {}, UNSIGNED_PAYLOAD, 86400.0)
+    again = signer.headers("/a", "h", {}, UNSIGNED_PAYLOAD, 0.0)
+    assert "19700101/r/s3" in first["authorization"]
+    assert "19700102/r/s3" in second["authorization"]
+    assert again == first
+
+
+def test_keys_are_not_shown():
+    assert "hidden" not in repr(Keys("A", "hidden", "hidden"))
+
+
+def connection(**options):
+    base = {"endpoint_url": "https://store.example.org", "access_key": "a", "secret_key": "b"}
+    return s3_client(ConnectionOptions(**{**base, **options}))
+
+
+class TestAddress:
+    def test_what_the_client_would_do(self):
+        address = address_of(connection(ca_bundle="/etc/ca.pem"), "media")
+        assert (address.tls, address.hostname, address.port) == (True, "store.example.org", 443)
+        assert (address.host, address.path, address.ca_file) == ("store.example.org", "/media/", "/etc/ca.pem")
+
+    def test_no_verification(self):
+        address = address_of(connection(validate_certs=False), "media")
+        assert address.ca_file is None
+        assert address.context().check_hostname is False
+
+    def test_plain_http_has_no_tls_settings(self):
+        address = address_of(connection(endpoint_url="http://127.0.0.1:9000"), "media")
+        assert (address.host, address.context()) == ("127.0.0.1:9000", None)
+
+    def test_a_proxy_is_for_boto3(self, monkeypatch):
+        monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
+        assert address_of(connection(), "media") is None
+        monkeypatch.setenv("no_proxy", "store.example.org")
+        assert address_of(connection(), "media") is not None
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {"proxies": {"https": "http://proxy.example.org:3128"}},
+            {"client_cert": "/etc/client.pem"},
+            {"signature_version": "s3"},
+        ],
+    )
+    def test_what_else_is_for_boto3(self, config):
+        assert address_of(connection(aws_config=config), "media") is None
+
+    def test_missing_credentials_are_for_boto3_to_tell(self, monkeypatch):
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        client = s3_client(ConnectionOptions(endpoint_url="https://store.example.org"))
+        assert address_of(client, "media") is None
+
+    def test_keys_of_the_moment(self):
+        assert keys_of(connection(session_token="c")) == Keys("a", "b", "c")
