@@ -34,10 +34,20 @@ options:
       - How it is decided who can read an object.
       - With V(acl), every object has the ACL C(public-read) or C(private).
       - With V(policy), for stores that ignore or refuse ACLs, a bucket policy is expected to open O(public_prefixes)
-        and nothing else. Private files inside these prefixes have no place in the bucket.
+        and nothing else. Private files inside these prefixes stay at home and are reported.
+      - With V(bucket), for stores that open a bucket as a whole or not at all, everything private stays at home, also
+        what is below O(private_prefixes).
+      - Only with V(acl) a suspended account's media can be closed in the bucket.
     type: str
-    choices: [acl, policy]
+    choices: [acl, policy, bucket]
     default: acl
+  open_private:
+    description:
+      - Treat private files inside O(public_prefixes) as public ones, instead of keeping them at home. Media of
+        suspended accounts can then be read by everybody who knows their address.
+      - Refused with O(exposure=acl), where they are sent and stay private.
+    type: bool
+    default: false
   public_prefixes:
     description:
       - Folders of O(src) whose files are public, but for those that neither their group nor others may read.

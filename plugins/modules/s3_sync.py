@@ -20,8 +20,8 @@ description:
     file again.
   - Remembers in a journal on the host what the bucket holds, so an unchanged tree costs no request at all, and a run
     that was killed is continued by the next one.
-  - With O(exposure=policy), private files inside O(public_prefixes) are kept at home and reported, and if they were
-    sent earlier by this module, they are deleted from the bucket.
+  - With O(exposure=policy) and O(exposure=bucket), private files that the bucket would show to everybody are kept at
+    home and reported, and if they were sent earlier by this module, they are deleted from the bucket.
   - A symlink to a file is reported. One to a folder makes the task fail, since whatever that holds would be missing.
     Use a bind mount in its place, or O(exclude) it.
   - In check mode the bucket need not exist yet.
@@ -182,7 +182,7 @@ actions:
       type: dict
       sample: {count: 0, bytes: 0}
     withdraw:
-      description: Objects that were deleted since their file became private, with O(exposure=policy).
+      description: Objects that were deleted since their file became private, with O(exposure=policy) or V(bucket).
       type: dict
       sample: {count: 0, bytes: 0}
 unchanged:
@@ -194,7 +194,7 @@ left_out:
   description:
     - What was left out, by reason, with up to ten examples. Private names are masked.
     - The reasons are V(filtered) (O(include) and O(exclude)), V(unknown_folder), V(settling) (see RV(deferred)),
-      V(kept_home) (private, with O(exposure=policy)), V(symlink), V(special_file), V(bad_name)
+      V(kept_home) (private, without ACLs), V(symlink), V(special_file), V(bad_name)
       (not UTF-8), V(long_key) (over 1,024 bytes) and V(vanished) (gone before it was sent).
     - With O(authority=bucket) also V(in_bucket), V(gone_in_bucket), V(older_than_switch) and V(newer_on_disk) (changed
       on disk after it was sent).

@@ -121,7 +121,7 @@ counts:
       type: int
       returned: always
     exposed:
-      description: With O(exposure=policy), private files whose object is where the policy opens the bucket.
+      description: Without ACLs, private files whose object is where the policy or the bucket itself shows it.
       type: int
       returned: always
     out_of_scope:

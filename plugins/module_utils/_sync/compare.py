@@ -22,7 +22,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Reason,
     SyncError,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, looks_private
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 
 _T = TypeVar("_T")
 _SEED = 20190220  # any number: the same tree gives the same sample
@@ -74,7 +74,7 @@ class Capped:
 class Comparison:
     """What came of it. Counts are of files, but for `extra`, `out_of_scope` (objects).
 
-    exposed: private files below a public prefix that the bucket holds though only its policy decides who reads them.
+    exposed: private files that the bucket holds in a place which its policy, or the open bucket, shows to everybody.
     """
 
     limit: int
@@ -122,7 +122,7 @@ def compare(
 
 def _file(entry: Entry, stored: Optional[Listed], rules: Rules, result: Comparison, now_ns: int) -> None:
     in_public_place = rules.scope(entry.key).exposure is Exposure.PUBLIC
-    if in_public_place and looks_private(entry.mode) and rules.is_fresh(entry, now_ns):
+    if in_public_place and rules.hides(entry.mode) and rules.is_fresh(entry, now_ns):
         result.left_out[Reason.SETTLING.value] += 1
         return
     verdict = rules.judge(entry)

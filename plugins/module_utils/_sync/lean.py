@@ -33,7 +33,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Outcome,
     Result,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, looks_private
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import (
     PART_BYTES,
     content_of,
@@ -109,7 +109,7 @@ class Packer:
         after = entry_of(action.key, os.fstat(descriptor))
         if content is None or content_of(after) != content_of(before):
             return None
-        if looks_private(after.mode) and exposure is Exposure.PUBLIC:
+        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
             return None
         path = self._address.path + encoded(self._prefix + action.key)
         described = self._described(action, descriptor, exposure)
@@ -134,7 +134,7 @@ class Packer:
         after = entry_of(action.key, status)
         if content_of(after) != content_of(before) or status.st_nlink == 0:
             return None
-        if looks_private(after.mode) and parcel.exposure is Exposure.PUBLIC:
+        if self._rules.hides(after.mode) and parcel.exposure is Exposure.PUBLIC:
             return None
         row = sent_row(self._rules, action, before, parcel.exposure, md5=parcel.md5, etag=stored.etag)
         return Outcome(action, Result.UPLOADED, row, sent_bytes=before.size)

@@ -20,10 +20,15 @@ class Exposure(str, Enum):
 
 
 class ExposureMode(str, Enum):
-    """How exposure is brought about: by an ACL on each object, or by a bucket policy that opens whole prefixes."""
+    """How exposure is brought about.
+
+    `acl`: by an ACL on each object; `policy`: by a bucket policy that opens whole prefixes; `bucket`: the bucket is
+    open as a whole, so that nothing private may be in it.
+    """
 
     ACL = "acl"
     POLICY = "policy"
+    BUCKET = "bucket"
 
 
 class DeleteMode(str, Enum):
@@ -47,7 +52,7 @@ class Reason(str, Enum):
     FILTERED = "filtered"  # by include or exclude
     UNKNOWN_FOLDER = "unknown_folder"  # below none of the public or private prefixes
     SETTLING = "settling"  # looks private, but so fresh that it may be still in the writing
-    KEPT_HOME = "kept_home"  # private inside a public prefix, where only a policy decides
+    KEPT_HOME = "kept_home"  # private in a place that the policy, or the open bucket, shows to everybody
     SYMLINK = "symlink"
     SPECIAL_FILE = "special_file"  # socket, fifo or device
     BAD_NAME = "bad_name"  # not UTF-8

@@ -50,6 +50,7 @@ def place_argument_spec() -> dict[str, dict[str, Any]]:
         "private_prefixes": {"type": "list", "elements": "str", "default": list(PRIVATE_PREFIXES)},
         "include": {"type": "list", "elements": "str", "default": []},
         "exclude": {"type": "list", "elements": "str", "default": ["**/.*"]},
+        "open_private": {"type": "bool", "default": False},
     }
 
 
@@ -95,6 +96,7 @@ def rules_from(params: Mapping[str, Any]) -> Rules:
         exclude=patterns("exclude", params["exclude"]),
         cache_control=params.get("cache_control") or None,
         storage_class=params.get("storage_class") or None,
+        open_private=_open_private(params),
         settle_ns=_at_least("settle_seconds", params.get("settle_seconds", 60), 0) * 10**9,
     )
 
@@ -145,6 +147,15 @@ def key_prefix_from(value: str) -> str:
     if prefix.startswith("/") or "//" in prefix:
         raise SyncError(f"key_prefix: {value!r} has an empty part: write it like media or media/system")
     return f"{prefix}/"
+
+
+def _open_private(params: Mapping[str, Any]) -> bool:
+    if params["open_private"] and params["exposure"] == ExposureMode.ACL.value:
+        raise SyncError(
+            "open_private: with exposure=acl a private file is sent and stays private; leave it out, or use"
+            " exposure=policy or bucket"
+        )
+    return bool(params["open_private"])
 
 
 def _bucket(name: str) -> str:

@@ -34,7 +34,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import (
     Rules,
     applied_word,
-    looks_private,
 )
 
 
@@ -115,7 +114,7 @@ class TreePlanner:
 
         One that is known and has only lost its mode is made private at once: that can expose nothing.
         """
-        if not looks_private(entry.mode) or not self.rules.is_fresh(entry, self.clock()):
+        if not self.rules.hides(entry.mode) or not self.rules.is_fresh(entry, self.clock()):
             return False
         if self.rules.scope(entry.key).exposure is Exposure.PRIVATE:
             return False
@@ -173,7 +172,7 @@ class BucketPlanner:
             return self._known(entry, row, verdict.exposure)
         if row is None and entry.ctime_ns < self.watermark_ns:
             return Note(Reason.OLDER_THAN_SWITCH, entry.key, entry.size)
-        fresh = self.rules.is_fresh(entry, self.clock()) and looks_private(entry.mode)
+        fresh = self.rules.is_fresh(entry, self.clock()) and self.rules.hides(entry.mode)
         if fresh and self.rules.scope(entry.key).exposure is Exposure.PUBLIC:
             return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
         if verdict.exposure is None:
@@ -227,7 +226,7 @@ def _same_content(entry: Entry, row: Row) -> bool:
 def _after(mode: ExposureMode, applied: str, exposure: Exposure) -> Optional[str]:
     """Return what is applied once `exposure` holds, None where only a new upload brings that about.
 
-    In policy mode an object that once got a public ACL, or may have got one, keeps it until it is sent again.
+    Without ACLs an object that once got a public one, or may have got one, keeps it until it is sent again.
     """
     word = applied_word(mode, exposure)
     if mode is ExposureMode.ACL or exposure is Exposure.PUBLIC:

@@ -11,6 +11,8 @@ A file's exposure follows from its key, its mode and the prefixes:
   Mastodon leaves the media of suspended accounts;
 - anywhere else: left out.
 
+What is private stays at home where the bucket would show it to everybody.
+
 Patterns are matched against the whole relative path. `*` and `?` stand for anything but a slash, `**` for anything,
 `**/` also for nothing, `[...]` for a set; a pattern that matches a folder matches all that is in it.
 """
@@ -46,7 +48,10 @@ _FILTERED = Verdict(None, Reason.FILTERED)
 
 @dataclass(frozen=True)
 class Rules:
-    """What the user wants for the whole tree. Prefixes end with a slash; patterns as in the module's docstring."""
+    """What the user wants for the whole tree. Prefixes end with a slash; patterns as in the module's docstring.
+
+    open_private: below public prefixes modes say nothing. Only without ACLs, where the alternative is to stay at home.
+    """
 
     mode: ExposureMode
     public_prefixes: tuple[str, ...]
@@ -56,6 +61,7 @@ class Rules:
     cache_control: Optional[str] = None
     storage_class: Optional[str] = None
     settle_ns: int = 60 * 10**9
+    open_private: bool = False
 
     def scope(self, key: str) -> Verdict:
         """Return the exposure that the place of `key` allows, or why the place is left out (also for objects)."""
@@ -70,9 +76,15 @@ class Rules:
     def judge(self, entry: Entry) -> Verdict:
         """Return what is wanted for a file, its age left aside."""
         verdict = self.scope(entry.key)
-        if verdict is _PUBLIC and looks_private(entry.mode):
-            return _KEPT_HOME if self.mode is ExposureMode.POLICY else _PRIVATE
+        if verdict is _PUBLIC and self.hides(entry.mode):
+            return _PRIVATE if self.mode is ExposureMode.ACL else _KEPT_HOME
+        if verdict is _PRIVATE and self.mode is ExposureMode.BUCKET:
+            return _KEPT_HOME
         return verdict
+
+    def hides(self, mode: int) -> bool:
+        """Return whether a file of this mode is private wherever it lies."""
+        return looks_private(mode) and not self.open_private
 
     def concerns(self, folder: str) -> bool:
         """Return whether a folder (ending with a slash, or empty for the root) may hold files that are to be sent."""

@@ -42,7 +42,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan i
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import (
     Rules,
     applied_word,
-    looks_private,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import NotRegularError, Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store, Stored
@@ -159,7 +158,7 @@ class Performer:
         after = entry_of(action.key, os.fstat(body.fileno()))
         if len(content) != before.size or content_of(after) != content_of(before):
             return None
-        if looks_private(after.mode) and exposure is Exposure.PUBLIC:
+        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
             return None
         md5 = hashlib.md5(content, usedforsecurity=False)
         try:
@@ -187,9 +186,9 @@ class Performer:
     ) -> Optional[Outcome]:
         """Look at the file again after it was sent; None to send it once more."""
         after = entry_of(action.key, status)
-        if looks_private(after.mode) and exposure is Exposure.PUBLIC:
+        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
             # Suspended while it was on its way.
-            if self._rules.mode is ExposureMode.POLICY:
+            if self._rules.mode is not ExposureMode.ACL:
                 return self._withdraw(action)
             self._store.set_acl(action.key, Exposure.PRIVATE)
             exposure = Exposure.PRIVATE
@@ -219,7 +218,7 @@ class Performer:
             return self._kept_home(action)
         word = applied_word(self._rules.mode, exposure)
         row = row._replace(applied=word, state=RowState.DONE.value)
-        if self._rules.mode is ExposureMode.POLICY or (action.row and action.row.applied == word):
+        if self._rules.mode is not ExposureMode.ACL or (action.row and action.row.applied == word):
             return Outcome(action, Result.SAME, row)
         try:
             self._store.set_acl(action.key, exposure)
@@ -255,7 +254,7 @@ class Performer:
     def _became_private(self, key: str) -> bool:
         descriptor = self._source.open_file(key)
         try:
-            return looks_private(os.fstat(descriptor).st_mode)
+            return self._rules.hides(os.fstat(descriptor).st_mode)
         finally:
             os.close(descriptor)
 

@@ -58,6 +58,7 @@ def test_a_key_prefix_ends_with_a_slash(value, wanted):
         ({"concurrency": 1000}, "concurrency"),
         ({"settle_seconds": -1}, "settle_seconds"),
         ({"max_delete": -1}, "max_delete"),
+        ({"open_private": True}, "open_private"),
     ],
 )
 def test_mistakes_name_their_option(changes, words):

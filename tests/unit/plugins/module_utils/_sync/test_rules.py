@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -71,6 +72,20 @@ def test_a_policy_can_keep_only_prefixes_private():
     assert policy.judge(entry("accounts/a.png")) == PUBLIC
     assert policy.judge(entry("accounts/a.png", 0o600)) == Verdict(None, Reason.KEPT_HOME)
     assert policy.judge(entry("backups/a.zip", 0o600)) == PRIVATE
+
+
+def test_an_open_bucket_gets_nothing_private():
+    bucket = rules("bucket")
+    assert bucket.judge(entry("accounts/a.png")) == PUBLIC
+    assert bucket.judge(entry("accounts/a.png", 0o600)) == Verdict(None, Reason.KEPT_HOME)
+    assert bucket.judge(entry("backups/a.zip")) == Verdict(None, Reason.KEPT_HOME)
+
+
+@pytest.mark.parametrize(("mode", "archive"), [("policy", PRIVATE), ("bucket", Verdict(None, Reason.KEPT_HOME))])
+def test_what_looks_private_can_be_opened_below_public_prefixes_only(mode, archive):
+    opened = dataclasses.replace(rules(mode), open_private=True)
+    assert opened.judge(entry("accounts/a.png", 0o600)) == PUBLIC
+    assert opened.judge(entry("backups/a.zip", 0o600)) == archive
 
 
 @given(st.integers(0, 0o7777))
