@@ -52,6 +52,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send i
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source, SourceMissingError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import DELETE_BATCH, Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.stragglers import Stragglers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import (
     PlanTransfer,
     ThreadTransfer,
@@ -133,6 +134,8 @@ class _Run:
         self._next_progress = 0.0
         self._entries: Entries = Tree(source, prefix_bytes=len(settings.prefix.encode()))
         self._walked = 0.0
+        now_ns = time.time_ns()
+        self._stragglers = Stragglers(journal.broken_off_ns(now_ns), now_ns)
         self._transfer = transfer or self._default_transfer(workers)
 
     def _default_transfer(self, workers: Optional[Workers]) -> Transfer:
@@ -202,9 +205,10 @@ class _Run:
 
     def _send(self) -> None:
         actions = self._actions(self._steps())
-        recorded = actions if self._settings.check_mode else self._journal.recorded(actions)
+        if not self._settings.check_mode:
+            actions = self._stragglers.last(self._journal.recorded(actions))
         try:
-            with closing(self._transfer.run(recorded)) as outcomes:
+            with closing(self._transfer.run(actions)) as outcomes:
                 for outcome in outcomes:
                     self._take(outcome)
                     if self._breaker.stopped is not None:
@@ -326,7 +330,7 @@ class _Run:
 
     def _delete_doomed(self) -> Optional[str]:
         self._journal.commit()
-        doomed = (
+        doomed = self._stragglers.last(
             Action(ActionKind.DELETE, key, "gone on disk", Exposure.PRIVATE, row=row)
             for key, row in self._journal.doomed()
             if not self._source.exists(key)

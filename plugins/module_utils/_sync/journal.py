@@ -254,6 +254,16 @@ class Journal:
                 self._connection.execute("INSERT INTO meta VALUES ('settled_ns', ?)", (str(now_ns),))
             self.commit()
 
+    def broken_off_ns(self, now_ns: int) -> int:
+        """Return when the last round ended uncompleted: `now_ns` where nobody knows, 0 where it was completed."""
+        with clear_errors(self.path):
+            found = self._connection.execute(
+                "SELECT finished_ns, complete FROM rounds ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+        if found is None or found[1]:
+            return 0
+        return now_ns if found[0] is None else int(found[0])
+
     @property
     def watermark_ns(self) -> Optional[int]:
         """The ctime from which on the last completed round before the switch may have missed a file; None: any."""

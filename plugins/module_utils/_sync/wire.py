@@ -16,6 +16,7 @@ import re
 import selectors
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Mapping
 from enum import Enum
@@ -26,6 +27,7 @@ Target = tuple[int, Any]
 _PIECE_BYTES = 256 * 1024
 _RECEIVE_BYTES = 16 * 1024
 _MOST_ANSWER_BYTES = 256 * 1024
+_RESET = struct.pack("ii", 1, 0)  # struct linger, socket(7)
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3})(?: |\r)")
 
@@ -75,6 +77,8 @@ class Wire:
         try:
             plain.setblocking(False)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # What is closed, or dies with its process, is reset: else the kernel would go on to send what it has.
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             refused = plain.connect_ex(where)
             if refused and refused not in _IN_PROGRESS:
                 raise OSError(refused, os.strerror(refused))

@@ -19,6 +19,7 @@ import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import stragglers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
@@ -149,7 +150,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, monkeypatch):
+    monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
     world = World(tmp_path)
     yield world
     world.close()
