@@ -6,7 +6,7 @@ SUPPORT := tests/support
 STAGES := $(PYTHON) $(SUPPORT)/run_stages.py
 
 .PHONY: help setup demo test quick lint types unit sanity integration molecule stores parsers build docs role-readme \
-	store-minio store-rgw store-moto clean
+	benchmark benchmark-noop store-minio store-rgw store-moto clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,14 @@ docs: ## check the documentation of modules and roles
 
 role-readme: ## write the generated part of the role's README anew
 	@$(PYTHON) $(SUPPORT)/role_readme.py
+
+benchmark: ## s3_sync against rclone, s5cmd, s3cmd and others, 12 minutes [ARGS='--rounds 1 --stores null'] (ARGS=--help)
+	@$(PYTHON) $(SUPPORT)/environments.py venv collections node-3.14 benchmark benchmark-collections
+	@.cache/venv/bin/python benchmarks/compare.py $(ARGS)
+
+benchmark-noop: ## an unchanged tree against a bare walk [FILES=1000000] [ARGS='--tree flat'] (ARGS=--help)
+	@$(PYTHON) $(SUPPORT)/environments.py venv collections node-3.14
+	@.cache/venv/bin/python benchmarks/noop.py --files $(or $(FILES),100000) $(ARGS)
 
 store-minio: ## start a MinIO by hand (ctrl-c ends it)
 	@$(SUPPORT)/store.sh minio

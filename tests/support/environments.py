@@ -273,6 +273,15 @@ COMPONENTS: dict[str, Component] = {
         (_pins("node-3.14"), _pins("core-2.22")),
         payload_builder("core-2.22", "3.14"),
     ),
+    "benchmark": Component(
+        "the peers of the benchmark", ("uv",), (_pins("benchmark"),), venv_builder("3.14", "3.13", "3.12")
+    ),
+    "benchmark-collections": Component(
+        "the peer of the benchmark that is a collection",
+        ("uv",),
+        (_pins("benchmark-collections"),),
+        collections_builder("amazon.aws", "community.aws"),
+    ),
     **{
         f"python{version}": Component(f"an interpreter for ansible-test: Python {version}", ("uv",), (), build_python)
         for version in ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")

@@ -54,8 +54,9 @@ def _ruff() -> int:
 def _mypy() -> int:
     package = "ansible_collections.fediverse.mastodon_s3.plugins"
     settings = ("--config-file", str(ROOT / "pyproject.toml"))
+    scripts = f"{ROOT / 'tests' / 'support'}{os.pathsep}{ROOT / 'benchmarks'}"
     return _run("mypy", *settings, "-p", package, MYPYPATH=str(CACHE / "collections")) | _run(
-        "mypy", *settings, *_files("tests/support/*.py"), MYPYPATH=str(ROOT / "tests" / "support")
+        "mypy", *settings, *_files("tests/support/*.py", "benchmarks/*.py"), MYPYPATH=scripts
     )
 
 

@@ -1,0 +1,3 @@
+module fediverse.mastodon_s3/benchmarks/null_store
+
+go 1.21
