@@ -6,7 +6,7 @@ SUPPORT := tests/support
 STAGES := $(PYTHON) $(SUPPORT)/run_stages.py
 
 .PHONY: help setup demo test quick lint types unit sanity integration molecule stores parsers build docs role-readme \
-	benchmark benchmark-noop store-minio store-rgw store-moto clean
+	benchmark benchmark-noop store-minio store-rgw store-moto store-seaweedfs store-versitygw store-aws clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ integration: ## integration targets on this machine [TARGET=env_file] [END=newes
 molecule: ## a molecule scenario on hosts with systemd; needs root or containers [SCENARIO=default]
 	@$(PYTHON) $(SUPPORT)/molecule_scenario.py $(or $(SCENARIO),default)
 
-stores: ## the engine against real S3 servers (MinIO, Ceph RGW, moto)
+stores: ## the engine against real S3 servers (MinIO, Ceph RGW, SeaweedFS, VersityGW, moto)
 	@$(PYTHON) $(SUPPORT)/unit.py stores $(ARGS)
 
 parsers: ## env_file against Ruby dotenv, Node dotenv, systemd and compose-go
@@ -72,6 +72,15 @@ store-rgw: ## start a Ceph RGW by hand (ctrl-c ends it)
 
 store-moto: ## start a moto by hand (ctrl-c ends it)
 	@$(SUPPORT)/store.sh moto
+
+store-seaweedfs: ## start a SeaweedFS by hand (ctrl-c ends it)
+	@$(SUPPORT)/store.sh seaweedfs
+
+store-versitygw: ## start a VersityGW by hand (ctrl-c ends it)
+	@$(SUPPORT)/store.sh versitygw
+
+store-aws: ## start a stand-in for Amazon S3, with its refusals, by hand (ctrl-c ends it)
+	@$(SUPPORT)/store.sh aws
 
 clean: ## remove everything that was built, downloads too
 	@rm -rf .cache tests/output fediverse-mastodon_s3-*.tar.gz

@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from stores.fixtures import minio, moto, rgw
+from stores.fixtures import aws, minio, moto, rgw, seaweedfs, versitygw
 
-__all__ = ["minio", "moto", "rgw"]
+__all__ = ["aws", "minio", "moto", "rgw", "seaweedfs", "versitygw"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import ssl
@@ -10,9 +11,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 
 import pytest
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from stores import MissingError, StoreError, lifecycle, packages, processes, start, stop
@@ -97,11 +100,154 @@ def test_minio_insists_on_its_region(minio, region, status):
     assert anonymous_status(minio, url.removeprefix(f"{minio.endpoint_url}/")) == status
 
 
-@pytest.mark.parametrize("kind", ["minio", "rgw"])
+@pytest.mark.parametrize("kind", ["minio", "rgw", "seaweedfs", "versitygw", "aws"])
 def test_a_wrong_secret_is_refused(kind, request):
     store = request.getfixturevalue(kind)
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         store.client(aws_secret_access_key="wrong").list_buckets()
+
+
+def refused(call, **arguments):
+    """The code and the status with which a call is refused."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def policy_of(bucket, what="accounts/*"):
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/{what}",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def test_seaweedfs_takes_object_acls_and_ignores_them_and_obeys_policies(seaweedfs):
+    client, bucket = seaweedfs.client(), new_bucket(seaweedfs)
+    for key in ("accounts/a", "backups/a"):
+        client.put_object(Bucket=bucket, Key=key, Body=b"x", ACL="public-read")
+        client.put_object_acl(Bucket=bucket, Key=key, ACL="public-read")
+        assert anonymous_status(seaweedfs, f"{bucket}/{key}") == 403
+    client.put_bucket_policy(Bucket=bucket, Policy=policy_of(bucket))
+    assert anonymous_status(seaweedfs, f"{bucket}/accounts/a") == 200
+    assert anonymous_status(seaweedfs, f"{bucket}/accounts/a", seaweedfs.plain_endpoint_url) == 200
+    assert anonymous_status(seaweedfs, f"{bucket}/backups/a") == 403
+    assert anonymous_status(seaweedfs, f"{bucket}?list-type=2") == 403
+
+
+def test_versitygw_refuses_every_acl_of_an_object_that_is_there_and_obeys_policies(versitygw):
+    client, bucket = versitygw.client(), new_bucket(versitygw)
+    for key in ("accounts/a", "backups/a"):
+        client.put_object(Bucket=bucket, Key=key, Body=b"x", ACL="public-read")
+        assert anonymous_status(versitygw, f"{bucket}/{key}") == 403
+    found = refused(client.put_object_acl, Bucket=bucket, Key="accounts/a", ACL="public-read")
+    assert found == ("NotImplemented", 501)
+    client.put_bucket_policy(Bucket=bucket, Policy=policy_of(bucket))
+    assert anonymous_status(versitygw, f"{bucket}/accounts/a") == 200
+    assert anonymous_status(versitygw, f"{bucket}/backups/a") == 403
+    assert anonymous_status(versitygw, f"{bucket}?list-type=2") == 403
+
+
+NO_ACLS = ("AccessControlListNotSupported", 400)
+DENIED = ("AccessDenied", 403)
+
+
+BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def test_a_new_bucket_of_aws_takes_no_acls_and_is_blocked(aws):
+    client, bucket = aws.client(), new_bucket(aws)
+    rules = client.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+    assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert all(client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    thing = {"Bucket": bucket, "Key": "accounts/ünïcode +&.png"}
+    for acl in ("public-read", "private"):
+        assert refused(client.put_object, Body=b"x", ACL=acl, **thing) == NO_ACLS
+        assert refused(client.create_multipart_upload, ACL=acl, **thing) == NO_ACLS
+        assert refused(client.put_object_acl, ACL=acl, **thing) == NO_ACLS
+    assert refused(client.put_bucket_acl, Bucket=bucket, ACL="public-read") == NO_ACLS
+    client.put_object(Body=b"content", **thing)
+    client.put_object(Body=b"content", ACL="bucket-owner-full-control", **thing)
+    assert client.get_object(**thing)["Body"].read() == b"content"
+    assert [grant["Permission"] for grant in client.get_object_acl(**thing)["Grants"]] == ["FULL_CONTROL"]
+    assert anonymous_status(aws, f"{bucket}/accounts/%C3%BCn%C3%AFcode%20%2B%26.png") == 403
+    assert refused(client.put_bucket_policy, Bucket=bucket, Policy=policy_of(bucket)) == DENIED
+
+
+def test_each_block_of_aws_does_what_its_name_says(aws):
+    client, bucket = aws.client(), new_bucket(aws)
+    thing = {"Bucket": bucket, "Key": "accounts/a"}
+    where = f"{bucket}/accounts/a"
+
+    def block(*names):
+        wanted = {name: name in names for name in BLOCKS}
+        client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=wanted)
+        assert client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == wanted
+
+    client.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+    )
+    block("BlockPublicAcls")
+    assert refused(client.put_object, Body=b"x", ACL="public-read", **thing) == DENIED
+    client.put_object(Body=b"x", ACL="private", **thing)
+    assert refused(client.put_object_acl, ACL="public-read", **thing) == DENIED
+    grants = {"GrantRead": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'}
+    assert refused(client.put_object, Body=b"x", **grants, **thing) == DENIED
+    block("IgnorePublicAcls")
+    client.put_object(Body=b"x", ACL="public-read", **thing)
+    assert anonymous_status(aws, where) == 403
+    block()
+    assert anonymous_status(aws, where) == 200
+    client.put_object_acl(ACL="private", **thing)
+    assert anonymous_status(aws, where) == 403
+    block("BlockPublicPolicy")
+    assert refused(client.put_bucket_policy, Bucket=bucket, Policy=policy_of(bucket)) == DENIED
+    block()
+    client.put_bucket_policy(Bucket=bucket, Policy=policy_of(bucket))
+    assert anonymous_status(aws, where) == 200
+    block("RestrictPublicBuckets")
+    assert anonymous_status(aws, where) == 403
+    assert client.get_object(**thing)["Body"].read() == b"x"
+    client.delete_public_access_block(Bucket=bucket)
+    assert refused(client.get_public_access_block, Bucket=bucket) == ("NoSuchPublicAccessBlockConfiguration", 404)
+    assert anonymous_status(aws, where) == 200
+
+
+def test_acls_of_aws_give_nothing_once_the_owner_enforces_again(aws):
+    client, bucket = aws.client(), f"test-{uuid.uuid4().hex[:16]}"
+    client.create_bucket(Bucket=bucket, ObjectOwnership="ObjectWriter")
+    client.delete_public_access_block(Bucket=bucket)
+    thing = {"Bucket": bucket, "Key": "accounts/a"}
+    client.put_object(Body=b"x", ACL="public-read", **thing)
+    assert anonymous_status(aws, f"{bucket}/accounts/a") == 200
+    client.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    )
+    assert anonymous_status(aws, f"{bucket}/accounts/a") == 403
+    assert [grant["Permission"] for grant in client.get_object_acl(**thing)["Grants"]] == ["FULL_CONTROL"]
+    client.delete_bucket_ownership_controls(Bucket=bucket)
+    assert refused(client.get_bucket_ownership_controls, Bucket=bucket) == ("OwnershipControlsNotFoundError", 404)
+    assert anonymous_status(aws, f"{bucket}/accounts/a") == 200
+
+
+def test_visitors_change_no_settings_of_aws(aws):
+    bucket = new_bucket(aws)
+    anonymous = aws.client(config=Config(signature_version=UNSIGNED))
+    assert refused(anonymous.delete_public_access_block, Bucket=bucket) == DENIED
+    assert refused(anonymous.get_bucket_ownership_controls, Bucket=bucket) == DENIED
+    assert all(aws.client().get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+
+
+def test_aws_passes_large_bodies_through(aws):
+    client, bucket = aws.client(), new_bucket(aws)
+    body = bytes(range(256)) * 80_000
+    client.upload_fileobj(io.BytesIO(body), bucket, "cache/large")
+    assert client.get_object(Bucket=bucket, Key="cache/large")["Body"].read() == body
+    client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "cache/large"}]})
+    client.delete_bucket(Bucket=bucket)
+    assert bucket not in [found["Name"] for found in client.list_buckets()["Buckets"]]
 
 
 def test_moto_knows_iam_too(moto):
@@ -181,11 +327,16 @@ def test_processes_end_with_a_killed_parent(tmp_path):
     assert processes._gone(int(pid), started, 5)
 
 
-@pytest.mark.parametrize(("kind", "remedy"), [("rgw", "apt-get install"), ("minio", "Install Go")])
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [("rgw", "apt-get install"), ("minio", "Install Go"), ("versitygw", "Install Go"), ("seaweedfs", "by pip")],
+)
 def test_a_missing_program_is_named_with_the_remedy(kind, remedy, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(packages, "CACHE", tmp_path)
     monkeypatch.setattr(packages, "MINIO", tmp_path / "bin" / "minio")
+    monkeypatch.setattr(packages, "VERSITYGW", tmp_path / "bin" / "versitygw")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(MissingError, match=remedy):
         start(kind, tmp_path / "store")
 

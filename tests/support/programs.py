@@ -1,4 +1,4 @@
-"""Builds or installs the servers that tests need: MinIO by Go, Ceph by apt; moto is a Python package.
+"""Builds or installs the servers that tests need: MinIO and VersityGW by Go, Ceph by apt; others are Python packages.
 
 Under CI=true one that can't be had is an error. Elsewhere it is named, and the tests that need it say that they are
 left out.

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs a store until it is interrupted, and says how to reach it.
-# Usage: store.sh minio|rgw|moto
+# Usage: store.sh minio|rgw|moto|seaweedfs|versitygw|aws
 set -euo pipefail
 
-kind=${1:?usage: store.sh minio|rgw|moto}
+kind=${1:?usage: store.sh minio|rgw|moto|seaweedfs|versitygw|aws}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 folder=$root/.cache/store-$kind
 python=$root/.cache/venv/bin/python

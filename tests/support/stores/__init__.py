@@ -1,4 +1,6 @@
-"""Real S3 servers for the tests: MinIO, Ceph RGW and moto, started and stopped without root and without containers.
+"""Real S3 servers for the tests: MinIO, Ceph RGW, SeaweedFS, VersityGW and moto, and a stand-in for Amazon S3.
+
+All are started and stopped without root and without containers.
 
 `python tests/support/stores --help` is the command line; `start` and `stop` are the same for Python.
 """

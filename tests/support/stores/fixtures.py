@@ -15,10 +15,10 @@ from stores.lifecycle import start, stop
 from stores.model import MissingError, Store
 
 
-def _running(kind: str, factory: pytest.TempPathFactory) -> t.Iterator[Store]:
+def _running(kind: str, factory: pytest.TempPathFactory, **wishes: t.Any) -> t.Iterator[Store]:
     directory = factory.mktemp(kind, numbered=True)
     try:
-        store = start(kind, directory, bound_to_parent=True)
+        store = start(kind, directory, bound_to_parent=True, **wishes)
     except MissingError as error:
         if os.environ.get("CI", "").lower() in ("", "0", "false"):
             pytest.skip(str(error))
@@ -43,6 +43,24 @@ def rgw(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Store]:
 def moto(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Store]:
     """A running moto server."""
     yield from _running("moto", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Store]:
+    """A running SeaweedFS."""
+    yield from _running("seaweedfs", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Store]:
+    """A running VersityGW."""
+    yield from _running("versitygw", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory, rgw: Store) -> t.Iterator[Store]:
+    """A running stand-in for Amazon S3, in front of the running Ceph RGW."""
+    yield from _running("aws", tmp_path_factory, behind=rgw)
 
 
 def new_bucket(store: Store) -> str:

@@ -9,16 +9,38 @@ import time
 import typing as t
 from pathlib import Path
 
-from stores import minio_server, moto_server, packages, processes, rgw_server
+from stores import (
+    aws_server,
+    minio_server,
+    moto_server,
+    packages,
+    processes,
+    rgw_server,
+    seaweedfs_server,
+    versitygw_server,
+)
 from stores.model import Request, Store, StoreError
 
 _STARTERS: dict[str, t.Callable[[Request], Store]] = {
     "minio": minio_server.start,
     "rgw": rgw_server.start,
     "moto": moto_server.start,
+    "seaweedfs": seaweedfs_server.start,
+    "versitygw": versitygw_server.start,
+    "aws": aws_server.start,
 }
-_INSTALLERS: dict[str, t.Callable[[], t.Any]] = {"minio": packages.minio, "rgw": packages.ceph, "moto": packages.moto}
+_INSTALLERS: dict[str, t.Callable[[], t.Any]] = {
+    "minio": packages.minio,
+    "rgw": packages.ceph,
+    "moto": packages.moto,
+    "seaweedfs": packages.seaweedfs,
+    "versitygw": packages.versitygw,
+    "aws": packages.ceph,
+}
 KINDS = tuple(_STARTERS)
+
+# Asked to end it takes 17 seconds, for data that are thrown away.
+_IMPATIENT = ("seaweedfs",)
 
 _MARK = "this-is-a-test-store"
 _STATE = "store.json"
@@ -72,7 +94,7 @@ def stop(directory: Path) -> bool:
     store = load(directory)
     if store is None:
         return False
-    processes.end(store.pids)
+    processes.end(store.pids, **({"patience": 0} if store.kind in _IMPATIENT else {}))
     _remove_data(directory)
     return True
 

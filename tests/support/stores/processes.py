@@ -123,6 +123,16 @@ def _gone(pid: int, started: str, patience: float) -> bool:
     return True
 
 
+def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections at this address, which may be one that stands for all."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
 def wait_until(
     ready: t.Callable[[], bool], pids: t.Sequence[int], log: Path, what: str, *, patience: float = 60
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import textwrap
 import typing as t
 import uuid
@@ -49,7 +48,9 @@ def start(request: Request) -> Store:
             f"beast tcp_nodelay=1 endpoint={host}:{plain} ssl_endpoint={host}:{secure}"
             f" ssl_certificate={certs.certificate} ssl_private_key={certs.key}",
         )
-        processes.wait_until(lambda: _listens(request.host, secure), pids, logs / "rgw.log", "radosgw", patience=120)
+        processes.wait_until(
+            lambda: processes.listens(request.host, secure), pids, logs / "rgw.log", "radosgw", patience=120
+        )
         access_key, secret_key = add_user(config, _USER)
     except BaseException:
         processes.end(processes.with_birth(pids))
@@ -79,15 +80,6 @@ def add_user(config: Path, name: str) -> tuple[str, str]:
         return str(keys["access_key"]), str(keys["secret_key"])
     except (ValueError, LookupError) as error:
         raise StoreError(f"radosgw-admin did not create the user {name}: {done[-500:]}") from error
-
-
-def _listens(host: str, port: int) -> bool:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    try:
-        with socket.create_connection((host, port), timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 def _write_config(folder: Path, monitor: int) -> Path:
