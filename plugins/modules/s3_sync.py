@@ -19,7 +19,8 @@ description:
     are never public in the bucket, not even for a moment. A mode that changes later is followed without sending the
     file again.
   - Remembers in a journal on the host what the bucket holds, so an unchanged tree costs no request at all, and a run
-    that was killed is continued by the next one.
+    that was killed is continued by the next one. A journal that is new lists the bucket once. What is there already,
+    whoever put it there, is taken over without being sent again.
   - With O(exposure=policy) and O(exposure=bucket), private files that the bucket would show to everybody are kept at
     home and reported, and if they were sent earlier by this module, they are deleted from the bucket.
   - A symlink to a file is reported. One to a folder makes the task fail, since whatever that holds would be missing.
@@ -31,7 +32,7 @@ options:
   cache_control:
     description:
       - The C(Cache-Control) header of every object. The default is what Mastodon sends.
-      - If it is changed, all files are sent again.
+      - If it is changed, all objects get the new one by a copy inside the store, and no file is sent again.
     type: str
     default: public, max-age=315576000, immutable
   storage_class:
@@ -70,6 +71,33 @@ options:
       - Has no effect where no switch was made.
     type: bool
     default: false
+  trust:
+    description:
+      - What is believed of the bucket.
+      - With V(journal), what this module noted when it wrote to the bucket. A journal that is new, or of an older
+        release, goes by a listing.
+      - With V(listing), what a listing says today. An object of the same size that was written after its file last
+        changed is taken for its copy, and one of unclear age is compared by its MD5. Exposure and headers of objects
+        that the journal did not know are asked for, and set where they are wrong. Use it after somebody else wrote to
+        the bucket.
+      - With V(full), only what the contents say. Every file is read and held against the ETag of its object, which is
+        an MD5, also of parts where these have one of the usual sizes. What can't be compared is sent again.
+      - Anything but V(journal) is refused with O(authority=bucket), and after the switch.
+    type: str
+    choices: [journal, listing, full]
+    default: journal
+  converge:
+    description:
+      - Ask the bucket for these aspects of every object, and set what is not as it should be, without sending a file
+        again.
+      - V(acl) needs O(exposure=acl). V(headers) are content type, cache header and, if O(storage_class) is given, the
+        storage class.
+      - Without it, the journal is believed, so that a change that somebody else made in the bucket is not seen.
+      - Refused with O(authority=bucket), since files on disk no longer say then how things have to be.
+    type: list
+    elements: str
+    choices: [acl, headers]
+    default: []
   settle_seconds:
     description:
       - A file that looks private and whose metadata changed less than this many seconds ago may be still in the
@@ -126,8 +154,8 @@ attributes:
   platform:
     platforms: linux
 notes:
-  - Needs the permissions C(s3:PutObject), C(s3:GetObject) and, for O(exposure=acl), C(s3:PutObjectAcl);
-    C(s3:DeleteObject) to delete; C(s3:ListBucket) for O(delete=all) and O(authority=bucket).
+  - Needs the permissions C(s3:PutObject), C(s3:GetObject) and C(s3:ListBucket); for O(exposure=acl) also
+    C(s3:GetObjectAcl) and C(s3:PutObjectAcl), and to delete C(s3:DeleteObject).
   - Has to run as root or as the owner of the files, since nobody else can read private ones.
 seealso:
   - module: fediverse.mastodon_s3.s3_storage_info
@@ -143,6 +171,15 @@ EXAMPLES = r"""
     credentials_file: /home/mastodon/live/.env.production
     delete: own
     max_delete: 10000
+
+- name: Take over a bucket that was filled with another tool, and mend what that left undone
+  fediverse.mastodon_s3.s3_sync:
+    src: /home/mastodon/live/public/system
+    bucket: example-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    trust: full
+    converge: [acl, headers]
 
 - name: Send what was written last, once Mastodon runs on the bucket
   fediverse.mastodon_s3.s3_sync:
@@ -177,6 +214,10 @@ actions:
       description: Objects that only got another ACL.
       type: dict
       sample: {count: 3, bytes: 70123}
+    set_headers:
+      description: Objects that got other headers, and their exposure with them, by a copy inside the store.
+      type: dict
+      sample: {count: 0, bytes: 0}
     delete:
       description: Objects that were deleted since their file is gone.
       type: dict
@@ -287,6 +328,11 @@ requests:
   returned: always
   type: dict
   sample: {PutObject: 120, PutObjectAcl: 3}
+trusted:
+  description: What the run went by, V(journal), V(listing) or V(full), see O(trust).
+  returned: always
+  type: str
+  sample: journal
 journal:
   description: Path of the journal.
   returned: always

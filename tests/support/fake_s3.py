@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
 
+EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 MODIFIED = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
 
 
@@ -30,13 +31,19 @@ class Stored:
 
 
 class FakeS3:
-    """The client. `hook(operation, key)` is called before each operation, and may raise what `error` returns."""
+    """The client.
+
+    `hook(operation, key)` is called before each operation on an object, and may raise what `error` returns; `list_hook`
+    before each page of a listing. `page` is how many keys a page holds.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, Stored] = {}
         self.unfinished: list[str] = []
         self.calls: list[tuple[str, str]] = []
         self.hook: t.Callable[[str, str], None] = lambda _operation, _key: None
+        self.list_hook: t.Callable[[str, str], None] = lambda _operation, _key: None
+        self.page = 3
         self.after: t.Callable[[str, str], None] = lambda _operation, _key: None
         self.meta = SimpleNamespace(
             config=SimpleNamespace(request_checksum_calculation="when_required"),
@@ -59,7 +66,7 @@ class FakeS3:
 
     def _begin(self, operation: str, key: str) -> None:
         self.calls.append((operation, key))
-        self.hook(operation, key)
+        (self.list_hook if operation == "ListObjectsV2" else self.hook)(operation, key)
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **arguments: str) -> dict[str, t.Any]:  # noqa: N803
         self._begin("PutObject", Key)
@@ -115,7 +122,38 @@ class FakeS3:
         if Key not in self.objects:
             raise self.error("404", 404, "HeadObject", "Not Found")
         stored = self.objects[Key]
-        return {"ETag": f'"{stored.etag}"', "ContentLength": len(stored.body)}
+        return {"ETag": f'"{stored.etag}"', "ContentLength": len(stored.body), **stored.headers}
+
+    def get_object_acl(self, *, Bucket: str, Key: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("GetObjectAcl", Key)
+        if Key not in self.objects:
+            raise self.error("NoSuchKey", 404, "GetObjectAcl")
+        grants = [{"Grantee": {"ID": "owner"}, "Permission": "FULL_CONTROL"}]
+        if self.objects[Key].acl == "public-read":
+            grants.append({"Grantee": {"URI": EVERYBODY}, "Permission": "READ"})
+        return {"Owner": {"ID": "owner"}, "Grants": grants}
+
+    def copy_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        CopySource: dict[str, str],  # noqa: N803
+        CopySourceIfMatch: str,  # noqa: N803
+        MetadataDirective: str,  # noqa: N803
+        **arguments: str,
+    ) -> dict[str, t.Any]:
+        self._begin("CopyObject", Key)
+        assert MetadataDirective == "REPLACE"
+        source = self.objects.get(CopySource["Key"])
+        if source is None:
+            raise self.error("NoSuchKey", 404, "CopyObject")
+        if source.etag != CopySourceIfMatch:
+            raise self.error("PreconditionFailed", 412, "CopyObject")
+        etag = hashlib.md5(source.body, usedforsecurity=False).hexdigest()
+        self._store(Key, source.body, etag, arguments)
+        self.after("CopyObject", Key)
+        return {"CopyObjectResult": {"ETag": f'"{etag}"'}}
 
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, t.Any]:  # noqa: N803
         self._begin("DeleteObject", Key)
@@ -140,9 +178,15 @@ class FakeS3:
         Bucket: str,  # noqa: N803
         Prefix: str = "",  # noqa: N803
         ContinuationToken: str = "",  # noqa: N803
+        StartAfter: str = "",  # noqa: N803
+        Delimiter: str = "",  # noqa: N803
     ) -> dict[str, t.Any]:
         self._begin("ListObjectsV2", Prefix)
-        keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > ContinuationToken)
+        behind = max(ContinuationToken, StartAfter)
+        keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > behind)
+        if Delimiter:
+            folders = {Prefix + key[len(Prefix) :].partition("/")[0] + "/" for key in keys if "/" in key[len(Prefix) :]}
+            return {"CommonPrefixes": [{"Prefix": folder} for folder in sorted(folders)], "IsTruncated": False}
         found = [
             {
                 "Key": key,
@@ -150,7 +194,11 @@ class FakeS3:
                 "ETag": f'"{self.objects[key].etag}"',
                 "LastModified": MODIFIED,
             }
-            for key in keys[:3]
+            for key in keys[: self.page]
         ]
-        more = len(keys) > 3
-        return {"Contents": found, "IsTruncated": more, **({"NextContinuationToken": keys[2]} if more else {})}
+        more = len(keys) > self.page
+        return {
+            "Contents": found,
+            "IsTruncated": more,
+            **({"NextContinuationToken": keys[self.page - 1]} if more else {}),
+        }

@@ -7,7 +7,12 @@
 from __future__ import annotations
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Authority, DeleteMode, SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Authority,
+    DeleteMode,
+    SyncError,
+    Trust,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report, Tally
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
@@ -35,6 +40,12 @@ def refuse(settings: Settings, journal: Journal) -> None:
                 " delete what changed there since. Use authority=bucket, or after a rollback to the disk reopen=true"
             )
         return
+    if settings.trust is not Trust.JOURNAL or settings.converge:
+        option = "converge" if settings.converge else f"trust={settings.trust.value}"
+        raise SyncError(
+            f"{option}: with authority=bucket the tree no longer says how things have to be, and what the journal"
+            " remembers can't be had from the bucket; leave it out"
+        )
     if settings.reopen:
         raise SyncError("reopen makes the tree the truth again and needs authority=tree")
     if settings.delete is not DeleteMode.NEVER:

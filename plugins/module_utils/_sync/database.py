@@ -30,6 +30,7 @@ CREATE TABLE rounds(
 );
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_DISTRUSTED = "INSERT OR REPLACE INTO meta VALUES ('needs_listing', '1');"
 
 
 class JournalError(SyncError):
@@ -51,8 +52,9 @@ def open_for_run(path: str, identity: Mapping[str, str]) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous=FULL")
             if _is_blank(connection):
                 marks = f"PRAGMA application_id={_APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};"
-                connection.executescript(f"BEGIN;{_SCHEMA}{marks}COMMIT;")
+                connection.executescript(f"BEGIN;{_SCHEMA}{_DISTRUSTED}{marks}COMMIT;")
                 connection.executemany("INSERT INTO meta VALUES (?,?)", list(identity.items()))
+            _renew_old(connection, path)
             _check_version(connection, path)
         except BaseException:
             connection.close()
@@ -77,6 +79,10 @@ def open_for_looking(path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(location, uri=True, isolation_level=None)
         try:
             if not _is_blank(connection):
+                if _is_old(connection):
+                    _refuse_switched(connection, path)
+                    connection.close()
+                    return _empty()
                 _check_version(connection, path)
                 return connection
         except BaseException:
@@ -110,13 +116,41 @@ def number(connection: sqlite3.Connection, statement: str) -> int:
 
 def _empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(_SCHEMA)
+    connection.executescript(_SCHEMA + _DISTRUSTED)
     return connection
 
 
 def _is_blank(connection: sqlite3.Connection) -> bool:
     made = number(connection, "PRAGMA user_version")
     return made == 0 and number(connection, "SELECT count(*) FROM sqlite_master") == 0
+
+
+def _is_old(connection: sqlite3.Connection) -> bool:
+    ours = number(connection, "PRAGMA application_id") == _APPLICATION_ID
+    return ours and number(connection, "PRAGMA user_version") < SCHEMA_VERSION
+
+
+def _refuse_switched(connection: sqlite3.Connection, path: str) -> None:
+    if number(connection, "SELECT count(*) FROM meta WHERE name='switched_ns'"):
+        raise JournalError(
+            f"the journal {path} was made by an older release of the collection, and the bucket is the truth by now: go"
+            " on with that release"
+        )
+
+
+def _renew_old(connection: sqlite3.Connection, path: str) -> None:
+    """Begin anew what an older release wrote; a listing of the bucket tells what it knew.
+
+    Not after the switch, when the bucket can't tell any more what was sent to it.
+    """
+    if not _is_old(connection):
+        return
+    _refuse_switched(connection, path)
+    tables = ("objects", "doomed", "rounds")
+    drop = "".join(f"DROP TABLE IF EXISTS {name};" for name in tables)
+    schema = _SCHEMA.replace("CREATE TABLE meta", "CREATE TABLE IF NOT EXISTS meta")
+    marks = f"PRAGMA user_version={SCHEMA_VERSION};"
+    connection.executescript(f"BEGIN;{drop}{schema}{_DISTRUSTED}{marks}COMMIT;")
 
 
 def _check_version(connection: sqlite3.Connection, path: str) -> None:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from typing import Callable, Optional
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    NotFoundError,
+    PermissionDeniedError,
+    S3Error,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.authority import (
     missing_journal,
     refuse,
@@ -39,6 +43,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Row,
     RowState,
     SyncError,
+    Trust,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import (
     BucketPlanner,
@@ -63,6 +68,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.worker
 
 Progress = Callable[[Tally], None]
 PROGRESS_SECONDS = 1.0
+_UNLISTED = "the bucket can't be listed (yet), so it is taken to be empty"
 
 
 def sync(
@@ -200,14 +206,16 @@ class _Run:
             return 0
         if self._settings.reopen and self._journal.switched_ns is not None:
             self._journal.reopen()
+        if self._settings.trust is not Trust.JOURNAL:
+            self._journal.distrust()
         slack_ns = self._source.clock_slack_ns()
         return self._journal.begin_round(self._settings.authority, time.time_ns(), slack_ns=slack_ns)
 
     def _send(self) -> None:
-        actions = self._actions(self._steps())
-        if not self._settings.check_mode:
-            actions = self._stragglers.last(self._journal.recorded(actions))
         try:
+            actions = self._actions(self._steps())
+            if not self._settings.check_mode:
+                actions = self._stragglers.last(self._journal.recorded(actions))
             with closing(self._transfer.run(actions)) as outcomes:
                 for outcome in outcomes:
                     self._take(outcome)
@@ -217,6 +225,8 @@ class _Run:
             self._breaker.stop(str(error))  # of the listing; what was under way stays pending
         if not self._settings.check_mode:
             self._journal.commit()
+            if self._report.trusted is not Trust.JOURNAL and self._breaker.stopped is None:
+                self._journal.listed()
 
     def _take(self, outcome: Outcome) -> None:
         if not self._settings.check_mode:
@@ -230,7 +240,9 @@ class _Run:
         items = self._counted(self._entries)
         if settings.authority is Authority.TREE:
             delete = settings.delete if self._entries.complete else DeleteMode.NEVER
-            return TreePlanner(settings.rules, delete).steps(items, self._rows(), self._listing(delete))
+            listing = self._listing(delete)
+            planner = TreePlanner(settings.rules, delete, trust=self._report.trusted, converge=settings.converge)
+            return planner.steps(items, self._rows(), listing)
         watermark_ns = self._journal.watermark_ns
         if watermark_ns is None:
             # Only in check mode: the rounds before the switch would have been made by the very play that is checked.
@@ -245,20 +257,42 @@ class _Run:
             return (row._replace(state=RowState.DOUBTED.value, applied="") for row in rows)
         return rows
 
-    def _listing(self, delete: DeleteMode) -> Optional[Iterable[Listed]]:
-        if delete is not DeleteMode.ALL:
+    def _listing(self, delete: DeleteMode) -> Optional[Iterator[Listed]]:
+        """Return the bucket's listing where one is needed, and note what the run goes by."""
+        settings, asked = self._settings, self._settings.trust
+        trust = Trust.LISTING if asked is Trust.JOURNAL and self._journal.needs_listing else asked
+        if trust is Trust.JOURNAL and delete is not DeleteMode.ALL:
             return None
-        return self._lenient_listing() if self._settings.check_mode else self._store.listing() if self._store else ()
-
-    def _lenient_listing(self) -> Iterator[Listed]:
-        """List a bucket that may be created only by the very run that is being checked."""
+        if self._store is None:
+            if delete is not DeleteMode.ALL:
+                return None
+            self._report.warnings.append(_UNLISTED)
+            return iter(())
         try:
-            if self._store is not None:
-                yield from self._store.listing()
-                return
-        except NotFoundError:
-            pass
-        self._report.warnings.append("the bucket can't be listed (yet), so it is taken to be empty")
+            objects = self._store.listing()
+            first = next(objects, None)
+        except S3Error as error:
+            if not self._goes_without_listing(error, needed=delete is DeleteMode.ALL or asked is not Trust.JOURNAL):
+                raise
+            return iter(()) if delete is DeleteMode.ALL else None
+        self._report.trusted = trust
+        if first is None:
+            if not settings.check_mode:
+                self._journal.listed()
+            return objects
+        return chain((first,), objects)
+
+    def _goes_without_listing(self, error: S3Error, *, needed: bool) -> bool:
+        """Return whether a run can do without the listing that was refused, and say so."""
+        if self._settings.check_mode and (not needed or isinstance(error, NotFoundError)):
+            self._report.warnings.append(_UNLISTED)
+            return True
+        if isinstance(error, PermissionDeniedError) and not needed:
+            self._report.warnings.append(
+                "the journal is new and this key may not list the bucket: what is there already is sent once more"
+            )
+            return True
+        return False
 
     def _counted(self, items: Iterable[Item]) -> Iterator[Item]:
         iterator = iter(items)

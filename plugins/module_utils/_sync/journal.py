@@ -40,6 +40,7 @@ _PAGE_ROWS = 1000
 _BATCH_ACTIONS = 256
 _BATCH_SECONDS = 1.0
 _ROUNDS_KEPT = 50
+_CONVERGING = (ActionKind.COMPARE, ActionKind.CONVERGE)
 
 _PUT_ROW = "INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 
@@ -147,7 +148,11 @@ class Journal:
             self.commit()
 
     def _mark(self, action: Action) -> None:
-        if action.kind in (ActionKind.SET_ACL, ActionKind.COMPARE, ActionKind.VERIFY):
+        if action.row is not None and action.row.state == RowState.LISTED.value and action.kind in _CONVERGING:
+            self._connection.execute(_PUT_ROW, action.row)
+        elif action.kind is ActionKind.CONVERGE:
+            self._connection.execute("UPDATE objects SET applied='', headers='' WHERE key=?", (action.key,))
+        elif action.kind in (ActionKind.SET_ACL, ActionKind.COMPARE, ActionKind.VERIFY):
             self._connection.execute("UPDATE objects SET applied='' WHERE key=?", (action.key,))
         elif action.kind in (ActionKind.DELETE, ActionKind.WITHDRAW):
             self._connection.execute("UPDATE objects SET state=? WHERE key=?", (RowState.PENDING.value, action.key))
@@ -292,6 +297,25 @@ class Journal:
             self._connection.execute(
                 "UPDATE objects SET state=?, applied='' WHERE state=?", (RowState.DOUBTED.value, RowState.DONE.value)
             )
+            self.commit()
+
+    @property
+    def needs_listing(self) -> bool:
+        """Whether the bucket may hold what this journal does not know, as it is new or was distrusted."""
+        return self._meta("needs_listing") is not None
+
+    def distrust(self) -> None:
+        """Note, durably, that a listing has to be held against the bucket, until `listed` is called."""
+        with clear_errors(self.path):
+            self._begin()
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('needs_listing', '1')")
+            self.commit()
+
+    def listed(self) -> None:
+        """Note that all of a listing was held against the bucket."""
+        with clear_errors(self.path):
+            self._begin()
+            self._connection.execute("DELETE FROM meta WHERE name='needs_listing'")
             self.commit()
 
     def _meta(self, name: str) -> Optional[int]:

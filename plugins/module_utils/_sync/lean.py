@@ -24,6 +24,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signatur
     Signer,
     encoded,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content import content_of, sniffed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
@@ -34,16 +35,14 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Result,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import (
-    PART_BYTES,
-    content_of,
-    exposure_now,
-    sent_row,
-    sniffed,
-)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import CANNED_ACL, stored_as
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import entry_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.upload import (
+    PART_BYTES,
+    exposure_now,
+    sent_row,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.wire import Answer, Body
 
 _HELD_BYTES = 128 * 1024

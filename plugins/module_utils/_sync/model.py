@@ -39,6 +39,21 @@ class DeleteMode(str, Enum):
     ALL = "all"
 
 
+class Trust(str, Enum):
+    """What is believed of the bucket: the journal, a listing of today, or only what the contents say."""
+
+    JOURNAL = "journal"
+    LISTING = "listing"
+    FULL = "full"
+
+
+class Aspect(str, Enum):
+    """What can be wrong with an object whose content is right."""
+
+    ACL = "acl"
+    HEADERS = "headers"
+
+
 class Authority(str, Enum):
     """Which side is the truth: the tree on disk (before the switch) or the bucket (after it)."""
 
@@ -129,19 +144,21 @@ class RowState(str, Enum):
     """How far a row can be trusted.
 
     `done`: the bucket holds what the row says. `pending`: something was about to be done when the row was written.
-    `doubted`: the bucket lived on without the journal since.
+    `doubted`: the bucket lived on without the journal since. `listed`: only a listing is known, so that the times are
+    those of the object and not of a file.
     """
 
     DONE = "done"
     PENDING = "pending"
     DOUBTED = "doubted"
+    LISTED = "listed"
 
 
 class Row(NamedTuple):
     """What the journal knows of a key.
 
     `md5` is the content's and empty where the ETag says the same; `applied` is the exposure and the way it was applied,
-    empty when unknown.
+    `headers` the fingerprint of what was sent beside the body; both are empty when unknown.
     """
 
     key: str
@@ -176,6 +193,7 @@ class ActionKind(str, Enum):
 
     UPLOAD = "upload"
     COMPARE = "compare"  # only the ctime differs: hash the file, upload if its content did change
+    CONVERGE = "converge"  # the content is right: see to exposure and headers, as far as they are unknown or wrong
     VERIFY = "verify"  # the journal's word is in doubt: ask the bucket, upload if it differs
     SEND_IF_MISSING = "send_if_missing"
     SET_ACL = "set_acl"
@@ -222,6 +240,7 @@ class Result(str, Enum):
 
     UPLOADED = "uploaded"
     ACL_SET = "acl_set"
+    HEADERS_SET = "headers_set"  # and the exposure with them
     SAME = "same"  # nothing was wrong with the object, only the journal is brought up to date
     WITHDRAWN = "withdrawn"
     DELETED = "deleted"

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Aspect,
     Authority,
     DeleteMode,
     ExposureMode,
     SyncError,
+    Trust,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.priority import IO_CLASSES
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, patterns, prefixes
@@ -64,6 +66,13 @@ def sync_argument_spec() -> dict[str, dict[str, Any]]:
         "max_delete": {"type": "int"},
         "authority": {"type": "str", "choices": [side.value for side in Authority], "default": "tree"},
         "reopen": {"type": "bool", "default": False},
+        "trust": {"type": "str", "choices": [trust.value for trust in Trust], "default": "journal"},
+        "converge": {
+            "type": "list",
+            "elements": "str",
+            "choices": [aspect.value for aspect in Aspect],
+            "default": [],
+        },
         "settle_seconds": {"type": "int", "default": 60},
         "state_dir": {"type": "path", "default": STATE_DIR},
         "concurrency": {"type": "int", "default": 128},
@@ -127,6 +136,8 @@ def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
         max_delete=params["max_delete"],
         authority=Authority(params["authority"]),
         reopen=params["reopen"],
+        trust=Trust(params["trust"]),
+        converge=_converge(params),
         concurrency=concurrency,
         bandwidth_limit=params["bandwidth_limit"],
         check_mode=check_mode,
@@ -156,6 +167,15 @@ def _open_private(params: Mapping[str, Any]) -> bool:
             " exposure=policy or bucket"
         )
     return bool(params["open_private"])
+
+
+def _converge(params: Mapping[str, Any]) -> frozenset[Aspect]:
+    aspects = frozenset(map(Aspect, params["converge"]))
+    if Aspect.ACL in aspects and params["exposure"] != ExposureMode.ACL.value:
+        raise SyncError(
+            f"converge: with exposure={params['exposure']} objects have no ACLs to be converged; take acl out of it"
+        )
+    return aspects
 
 
 def _bucket(name: str) -> str:

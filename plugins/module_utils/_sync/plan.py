@@ -17,6 +17,7 @@ from typing import Callable, NamedTuple, Optional, Union
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
+    Aspect,
     DeleteMode,
     Entry,
     Exposure,
@@ -30,6 +31,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Row,
     RowState,
     SyncError,
+    Trust,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import (
     Rules,
@@ -51,6 +53,9 @@ class Doomed(NamedTuple):
     size: int
 
 
+# Signatures are refused where the clocks of host and store differ by more than this: so no store's time is farther off.
+_MOST_SKEW_NS = 900 * 10**9
+
 # What the journal calls the exposure of an object that was taken back after the switch, and stays known.
 WITHDRAWN = "withdrawn"
 
@@ -70,9 +75,14 @@ class TreePlanner:
     rules: Rules
     delete: DeleteMode
     clock: Callable[[], int] = time.time_ns
+    trust: Trust = Trust.JOURNAL
+    converge: frozenset[Aspect] = frozenset()
 
     def steps(self, items: Iterable[Item], rows: Iterable[Row], listing: Optional[Iterable[Listed]]) -> Iterator[Step]:
-        """Yield what follows from the three, each in the byte order of its keys. `listing` is for `DeleteMode.ALL`."""
+        """Yield what follows from the three, each in the byte order of its keys.
+
+        `listing` is for `DeleteMode.ALL`, and for any trust but that in the journal.
+        """
         known = _merge_known(rows, listing)
         for item, there in _pairs(items, known):
             if isinstance(item, Entry):
@@ -102,6 +112,9 @@ class TreePlanner:
             return Action(ActionKind.WITHDRAW, entry.key, "private", Exposure.PRIVATE, entry, None, row)
         if verdict.exposure is Exposure.PRIVATE and self._unsettled(entry, row):
             return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+        if listed and self.trust is not Trust.JOURNAL:
+            row = _held_against(row, there.listed if there else None)
+            listed = False
         return self._wanted(entry, verdict.exposure, row, drifted=listed and row is not None and _drifted(row, there))
 
     def _note_private(self, entry: Entry, reason: Reason) -> Note:
@@ -122,25 +135,53 @@ class TreePlanner:
 
     def _wanted(self, entry: Entry, exposure: Exposure, row: Optional[Row], *, drifted: bool) -> Step:
         headers = self.rules.headers(entry.key)
-
-        def action(kind: ActionKind, why: str) -> Action:
-            return Action(kind, entry.key, why, exposure, entry, headers, row)
-
-        why = _why_upload(entry, row, headers.fingerprint)
-        if row is None or why or drifted:
-            return action(ActionKind.UPLOAD, why or "not in the bucket as it was sent")
-        if row.state == RowState.DOUBTED.value:
-            return action(ActionKind.VERIFY, "in doubt")
-        applied = _after(self.rules.mode, row.applied, exposure)
-        if applied is None:
-            return action(ActionKind.UPLOAD, "exposure")
-        if entry.ctime_ns != row.ctime_ns and entry.mode == row.mode:
-            return action(ActionKind.COMPARE, "touched")
-        if applied != row.applied and self.rules.mode is ExposureMode.ACL:
-            return action(ActionKind.SET_ACL, f"now {exposure.value}")
-        if (entry.ctime_ns, entry.mode, applied) == (row.ctime_ns, row.mode, row.applied):
+        lack = self._lack(entry, exposure, row, headers.fingerprint, drifted=drifted)
+        if lack is not None:
+            kind, why = lack
+            asks = kind in (ActionKind.COMPARE, ActionKind.CONVERGE)
+            known = _unknown(row, self.converge) if row is not None and asks else row
+            return Action(kind, entry.key, why, exposure, entry, headers, known)
+        applied = _after(self.rules.mode, row.applied, exposure) if row is not None else None
+        if (
+            row is None
+            or applied is None
+            or (entry.ctime_ns, entry.mode, applied)
+            == (
+                row.ctime_ns,
+                row.mode,
+                row.applied,
+            )
+        ):
             return Unchanged(entry.size)
         return Unchanged(entry.size, row._replace(ctime_ns=entry.ctime_ns, mode=entry.mode, applied=applied))
+
+    def _lack(
+        self, entry: Entry, exposure: Exposure, row: Optional[Row], fingerprint: str, *, drifted: bool
+    ) -> Optional[tuple[ActionKind, str]]:
+        """Return what has to be done for a file, and why; None where the bucket has it as it should be."""
+        if row is not None and row.state == RowState.LISTED.value:
+            return self._taken_over(entry, row)
+        why = _why_upload(entry, row)
+        if row is None or why or drifted:
+            return ActionKind.UPLOAD, why or "not in the bucket as it was sent"
+        if row.state == RowState.DOUBTED.value:
+            return ActionKind.VERIFY, "in doubt"
+        touched = entry.ctime_ns != row.ctime_ns and entry.mode == row.mode
+        if touched or self.trust is Trust.FULL:
+            return ActionKind.COMPARE, "touched" if touched else "compared"
+        applied = _after(self.rules.mode, row.applied, exposure)
+        if applied is None or row.headers != fingerprint:
+            return ActionKind.CONVERGE, "other headers" if applied else "exposure"
+        if applied != row.applied and self.rules.mode is ExposureMode.ACL:
+            return ActionKind.SET_ACL, f"now {exposure.value}"
+        return (ActionKind.CONVERGE, "looked at") if self.converge else None
+
+    def _taken_over(self, entry: Entry, row: Row) -> tuple[ActionKind, str]:
+        if entry.size != row.size:
+            return ActionKind.UPLOAD, "not in the bucket as it is on disk"
+        written_before = max(entry.mtime_ns, entry.ctime_ns) < row.mtime_ns - _MOST_SKEW_NS
+        sure = written_before and self.trust is not Trust.FULL
+        return ActionKind.CONVERGE if sure else ActionKind.COMPARE, "taken over"
 
 
 @dataclass(frozen=True)
@@ -204,14 +245,30 @@ class BucketPlanner:
         return Unchanged(entry.size)
 
 
-def _why_upload(entry: Entry, row: Optional[Row], fingerprint: str) -> Optional[str]:
+def _held_against(row: Optional[Row], listed: Optional[Listed]) -> Optional[Row]:
+    """Return what is known of a key once a listing counts more than the journal."""
+    if row is not None and row.state == RowState.PENDING.value:
+        return row  # whose request may still be under way
+    if listed is None:
+        return None
+    if row is not None and (row.size, row.etag) == (listed.size, listed.etag):
+        return row
+    modified_ns = int(listed.modified * 10**9)
+    # Ours from now on: it is held to be the copy of a file that is there.
+    return Row(listed.key, listed.size, modified_ns, 0, 0, "", listed.etag, "", "", RowState.LISTED.value, ours=True)
+
+
+def _unknown(row: Row, aspects: frozenset[Aspect]) -> Row:
+    applied = "" if Aspect.ACL in aspects else row.applied
+    return row._replace(applied=applied, headers="" if Aspect.HEADERS in aspects else row.headers)
+
+
+def _why_upload(entry: Entry, row: Optional[Row]) -> Optional[str]:
     if row is None:
         return "new"
     if row.state == RowState.PENDING.value:
         return "interrupted"
-    if not _same_content(entry, row):
-        return "changed"
-    return None if row.headers == fingerprint else "other headers"
+    return None if _same_content(entry, row) else "changed"
 
 
 def _drifted(row: Row, there: Optional[_Known]) -> bool:
@@ -224,9 +281,9 @@ def _same_content(entry: Entry, row: Row) -> bool:
 
 
 def _after(mode: ExposureMode, applied: str, exposure: Exposure) -> Optional[str]:
-    """Return what is applied once `exposure` holds, None where only a new upload brings that about.
+    """Return what is applied once `exposure` holds, None where it takes a new object to bring that about.
 
-    Without ACLs an object that once got a public one, or may have got one, keeps it until it is sent again.
+    Without ACLs an object that once got a public one, or may have got one, keeps it until it is written again.
     """
     word = applied_word(mode, exposure)
     if mode is ExposureMode.ACL or exposure is Exposure.PUBLIC:

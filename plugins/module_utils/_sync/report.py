@@ -20,6 +20,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     ProblemKind,
     Reason,
     Result,
+    Trust,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 
@@ -39,6 +40,7 @@ _REASON_OF = {
 _ACTION_OF = {
     Result.UPLOADED: "upload",
     Result.ACL_SET: "set_acl",
+    Result.HEADERS_SET: "set_headers",
     Result.WITHDRAWN: "withdraw",
     Result.DELETED: "delete",
 }
@@ -79,7 +81,7 @@ class Tally:
         self.files = _Amount()
         self.folders: dict[str, _Amount] = {}
         self.exposure = dict.fromkeys(Exposure, 0)
-        self.actions = {name: _Amount() for name in ("upload", "set_acl", "delete", "withdraw")}
+        self.actions = {name: _Amount() for name in ("upload", "set_acl", "set_headers", "delete", "withdraw")}
         self.unchanged = _Amount()
         self.skipped: dict[Reason, _Amount] = {}
         self.failed = 0
@@ -190,6 +192,7 @@ class Report:
 
     tally: Tally
     source: str = "present"
+    trusted: Trust = Trust.JOURNAL
     error: Optional[str] = None
     warnings: list[str] = field(default_factory=list)
     deletions_skipped: Optional[str] = None
@@ -230,6 +233,7 @@ class Report:
             "uploads_by": {way: self.traffic.uploads[way] for way in UPLOAD_WAYS},
             "retries": dict(sorted(self.traffic.retries.items())),
             "journal": self.journal,
+            "trusted": self.trusted.value,
         }
 
     def diff(self) -> dict[str, str]:

@@ -2,14 +2,12 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Does one action: opens the file, sends it, and looks whether it is still what was judged. One object per worker."""
+"""Does one action, and turns what goes wrong with it into words. One object per worker."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import time
-from typing import BinaryIO, Callable, NamedTuple, Optional
+from typing import Callable, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     AclUnsupportedError,
@@ -23,46 +21,25 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     UnsupportedError,
     WrongRegionError,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content_types import SNIFF_BYTES, by_content
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.converge import Converger
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
-    Entry,
     Exposure,
     ExposureMode,
     Failure,
-    Headers,
     Outcome,
     Reason,
     Result,
     Row,
     RowState,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import WITHDRAWN
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import (
-    Rules,
-    applied_word,
-)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, applied_word
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import NotRegularError, Source
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store, Stored
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import entry_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.upload import Uploader, failed
 
-PART_BYTES = 8 * 1024 * 1024
-_MAX_PARTS = 10_000
-_ATTEMPTS = 3
-_PAUSE_SECONDS = 0.3
 _FATAL_CODES = ("NoSuchBucket", "SSLError")
-_READ_BYTES = 1024 * 1024
-
-
-class _Sent(NamedTuple):
-    stored: Stored
-    md5: str
-    size: int
-
-
-class _DamagedError(Exception):
-    """What the store holds is not what was sent."""
 
 
 class Performer:
@@ -72,20 +49,22 @@ class Performer:
         self, store: Store, source: Source, rules: Rules, *, pause: Optional[Callable[[int], None]] = None
     ) -> None:
         """`pause` is called with the size of each piece that is read from a large file, and may wait."""
-        self._pause = pause
         self._store = store
         self._source = source
         self._rules = rules
+        self._uploader = Uploader(store, source, rules, pause=pause)
+        self._converger = Converger(store, source, rules, self._uploader)
 
     def perform(self, action: Action) -> Outcome:
         """Do one action, and say what came of it."""
         steps = {
-            ActionKind.UPLOAD: self._upload,
-            ActionKind.COMPARE: self._compare,
-            ActionKind.VERIFY: self._verify,
+            ActionKind.UPLOAD: self._uploader.upload,
+            ActionKind.COMPARE: self._converger.compare,
+            ActionKind.VERIFY: self._converger.verify,
+            ActionKind.CONVERGE: self._converger.converge,
             ActionKind.SEND_IF_MISSING: self._send_if_missing,
             ActionKind.SET_ACL: self._set_acl,
-            ActionKind.WITHDRAW: self._withdraw,
+            ActionKind.WITHDRAW: self._uploader.withdraw,
         }
         try:
             return steps[action.kind](action)
@@ -112,125 +91,9 @@ class Performer:
             for action in actions
         ]
 
-    def _upload(self, action: Action) -> Outcome:
-        sent = False
-        for attempt in range(_ATTEMPTS):
-            time.sleep(_PAUSE_SECONDS * attempt)
-            try:
-                descriptor = self._source.open_file(action.key)
-            except (FileNotFoundError, NotRegularError):
-                if not sent:
-                    raise
-                return Outcome(action, Result.SKIPPED, reason=Reason.VANISHED)
-            with os.fdopen(descriptor, "rb") as body:
-                before = entry_of(action.key, os.fstat(descriptor))
-                exposure = exposure_now(self._rules, action, before)
-                if exposure is None:
-                    return self._kept_home(action)
-                try:
-                    done = self._send(action, body, before, exposure)
-                except _DamagedError:
-                    sent = True
-                    continue
-                if done is None:
-                    continue
-                sent = True
-                outcome = self._settle(action, os.fstat(descriptor), before, exposure, done)
-            if outcome is not None:
-                return outcome
-        return failed(
-            action, Failure(f"changed or was damaged on its way {_ATTEMPTS} times in a row, left to the next run")
-        )
-
-    def _kept_home(self, action: Action) -> Outcome:
-        if action.row is not None and action.row.ours:
-            return self._withdraw(action)
-        return Outcome(action, Result.SKIPPED, reason=Reason.KEPT_HOME, forget=action.row is None)
-
-    def _send(self, action: Action, body: BinaryIO, before: Entry, exposure: Exposure) -> Optional[_Sent]:
-        """Send the opened file, None if it changed before anything was sent."""
-        headers = sniffed(action.headers or self._rules.headers(action.key), body.fileno())
-        if before.size > PART_BYTES:
-            if action.row is not None and action.row.state == RowState.PENDING.value and not action.after_switch:
-                self._store.drop_unfinished(action.key)
-            return self._send_parts(action.key, body, before, headers, exposure)
-        content = body.read(before.size + 1)
-        after = entry_of(action.key, os.fstat(body.fileno()))
-        if len(content) != before.size or content_of(after) != content_of(before):
-            return None
-        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
-            return None
-        md5 = hashlib.md5(content, usedforsecurity=False)
-        try:
-            stored = self._store.put(action.key, content, md5.digest(), headers, exposure)
-        except S3Error as error:
-            if error.code == "BadDigest":
-                raise _DamagedError from error
-            raise
-        if stored.digest and stored.etag != md5.hexdigest():
-            raise _DamagedError
-        return _Sent(stored, md5.hexdigest(), len(content))
-
-    def _send_parts(
-        self, key: str, body: BinaryIO, before: Entry, headers: Headers, exposure: Exposure
-    ) -> Optional[_Sent]:
-        part_bytes = max(PART_BYTES, -(-before.size // _MAX_PARTS))
-        reader = _PartReader(body, part_bytes, self._pause)
-        stored = self._store.put_stream(key, reader, headers, exposure, part_bytes)
-        if stored.size not in (None, reader.size) or (stored.digest and stored.etag != reader.etag()):
-            raise _DamagedError
-        return _Sent(stored, reader.md5.hexdigest(), reader.size)
-
-    def _settle(
-        self, action: Action, status: os.stat_result, before: Entry, exposure: Exposure, sent: _Sent
-    ) -> Optional[Outcome]:
-        """Look at the file again after it was sent; None to send it once more."""
-        after = entry_of(action.key, status)
-        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
-            # Suspended while it was on its way.
-            if self._rules.mode is not ExposureMode.ACL:
-                return self._withdraw(action)
-            self._store.set_acl(action.key, Exposure.PRIVATE)
-            exposure = Exposure.PRIVATE
-        if content_of(after) != content_of(before) or sent.size != before.size or status.st_nlink == 0:
-            return None
-        row = sent_row(self._rules, action, before, exposure, md5=sent.md5, etag=sent.stored.etag)
-        return Outcome(action, Result.UPLOADED, row, sent_bytes=sent.size)
-
-    def _compare(self, action: Action) -> Outcome:
-        same = unchanged_row(self._source, action)
-        if same is None:
-            return self._upload(action)
-        return self._converge(action, same)
-
-    def _verify(self, action: Action) -> Outcome:
-        stored = self._store.head(action.key)
-        if action.row is None or stored is None or not stored.etag or stored.etag != action.row.etag:
-            return self._upload(action)
-        same = unchanged_row(self._source, action)
-        return self._upload(action) if same is None else self._converge(action, same)
-
-    def _converge(self, action: Action, row: Row) -> Outcome:
-        """Bring an object with the right content to its exposure; `row` is its file as it is now."""
-        now = Entry(*row[:5])
-        exposure = exposure_now(self._rules, action, now)
-        if exposure is None:
-            return self._kept_home(action)
-        word = applied_word(self._rules.mode, exposure)
-        row = row._replace(applied=word, state=RowState.DONE.value)
-        if self._rules.mode is not ExposureMode.ACL or (action.row and action.row.applied == word):
-            return Outcome(action, Result.SAME, row)
-        try:
-            self._store.set_acl(action.key, exposure)
-        except NotFoundError as error:
-            if error.code == "NoSuchBucket":
-                raise
-            return self._upload(action)
-        return Outcome(action, Result.ACL_SET, row)
-
     def _set_acl(self, action: Action) -> Outcome:
         if action.row is None or action.entry is None:
-            return self._upload(action)
+            return self._uploader.upload(action)
         entry = action.entry
         row = action.row._replace(
             ctime_ns=entry.ctime_ns,
@@ -248,7 +111,7 @@ class Performer:
                 raise
             if action.after_switch:
                 return Outcome(action, Result.SKIPPED, row, reason=Reason.GONE_IN_BUCKET)
-            return self._upload(action)
+            return self._uploader.upload(action)
         return Outcome(action, Result.ACL_SET, row)
 
     def _became_private(self, key: str) -> bool:
@@ -261,7 +124,7 @@ class Performer:
     def _send_if_missing(self, action: Action) -> Outcome:
         stored = self._store.head(action.key)
         if stored is None:
-            return self._upload(action)
+            return self._uploader.upload(action)
         if action.entry is None:
             return Outcome(action, Result.SKIPPED, reason=Reason.IN_BUCKET)
         applied = ""
@@ -273,78 +136,6 @@ class Performer:
         if applied:
             return Outcome(action, Result.ACL_SET, row)
         return Outcome(action, Result.SKIPPED, row, reason=Reason.IN_BUCKET)
-
-    def _withdraw(self, action: Action) -> Outcome:
-        errors = self._store.delete([action.key])
-        if errors:
-            raise errors[action.key]
-        if action.after_switch and action.row is not None:
-            row = action.row._replace(applied=WITHDRAWN, state=RowState.DONE.value)
-            return Outcome(action, Result.WITHDRAWN, row)
-        return Outcome(action, Result.WITHDRAWN, forget=True)
-
-
-class _PartReader:
-    """Reads a file forward and computes, on the way, its MD5 and the ETag that a multipart upload of it gets."""
-
-    def __init__(self, body: BinaryIO, part_bytes: int, pause: Optional[Callable[[int], None]]) -> None:
-        self._pause = pause
-        self.md5 = hashlib.md5(usedforsecurity=False)
-        self.size = 0
-        self._body = body
-        self._part_bytes = part_bytes
-        self._digests = b""
-        self._part = hashlib.md5(usedforsecurity=False)
-
-    def read(self, amount: int = -1) -> bytes:
-        data = self._body.read(amount)
-        if self._pause is not None:
-            self._pause(len(data))
-        self.md5.update(data)
-        view = memoryview(data)
-        while view:
-            piece = view[: self._part_bytes - self.size % self._part_bytes]
-            self._part.update(piece)
-            self.size += len(piece)
-            if self.size % self._part_bytes == 0:
-                self._end_part()
-            view = view[len(piece) :]
-        return data
-
-    def etag(self) -> str:
-        """Return the ETag once all is read: the MD5 of the parts' digests, and their number."""
-        if self.size % self._part_bytes:
-            self._end_part()
-        whole = hashlib.md5(self._digests, usedforsecurity=False).hexdigest()
-        return f"{whole}-{len(self._digests) // 16}"
-
-    def _end_part(self) -> None:
-        self._digests += self._part.digest()
-        self._part = hashlib.md5(usedforsecurity=False)
-
-
-def unchanged_row(source: Source, action: Action) -> Optional[Row]:
-    """Return the action's row with the file's metadata of now if its content is what was sent, None if it is not.
-
-    Raises:
-        OSError: the file can't be read, or is gone.
-    """
-    if action.row is None or not action.row.digest:
-        return None
-    md5 = hashlib.md5(usedforsecurity=False)
-    with os.fdopen(source.open_file(action.key), "rb", buffering=0) as body:
-        before = entry_of(action.key, os.fstat(body.fileno()))
-        for piece in iter(lambda: body.read(_READ_BYTES), b""):
-            md5.update(piece)
-        after = entry_of(action.key, os.fstat(body.fileno()))
-    if after != before or md5.hexdigest() != action.row.digest:
-        return None
-    return action.row._replace(size=after.size, mtime_ns=after.mtime_ns, ctime_ns=after.ctime_ns, mode=after.mode)
-
-
-def failed(action: Action, failure: Failure, *, forget: bool = False) -> Outcome:
-    """Return the outcome of an action that failed."""
-    return Outcome(action, Result.FAILED, forget=forget, failure=failure)
 
 
 def unreadable(error: OSError) -> Failure:
@@ -364,35 +155,4 @@ def failure_of(error: S3Error) -> Failure:
         fatal=fatal,
         systemic=systemic,
         throttled=isinstance(error, ThrottledError),
-    )
-
-
-def content_of(entry: Entry) -> tuple[int, int]:
-    """Return what tells, without reading it, whether a file's content may have changed."""
-    return entry.size, entry.mtime_ns
-
-
-def exposure_now(rules: Rules, action: Action, now: Entry) -> Optional[Exposure]:
-    """Return the exposure by the opened file's own mode: never more public than planned, None to leave it out."""
-    wanted = rules.judge(now).exposure
-    return Exposure.PRIVATE if wanted is not None and action.exposure is Exposure.PRIVATE else wanted
-
-
-def sniffed(headers: Headers, descriptor: int) -> Headers:
-    """Return the headers with a content type, found in the opened file where its name does not tell it."""
-    if headers.content_type is not None:
-        return headers
-    return headers._replace(content_type=by_content(os.pread(descriptor, SNIFF_BYTES, 0)))
-
-
-def sent_row(rules: Rules, action: Action, entry: Entry, exposure: Exposure, *, md5: str, etag: str) -> Row:
-    """Return what the journal is to know of a file that was sent."""
-    return Row(
-        *entry,
-        "" if md5 == etag else md5,
-        etag,
-        applied_word(rules.mode, exposure),
-        (action.headers or rules.headers(action.key)).fingerprint,
-        RowState.DONE.value,
-        True,
     )

@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Authority, DeleteMode
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Aspect,
+    Authority,
+    DeleteMode,
+    Trust,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import LOCK_SECONDS, journal_path
 
@@ -31,6 +36,8 @@ class Settings:
     max_delete: Optional[int] = None
     authority: Authority = Authority.TREE
     reopen: bool = False
+    trust: Trust = Trust.JOURNAL
+    converge: frozenset[Aspect] = frozenset()
     concurrency: int = 128
     bandwidth_limit: Optional[int] = None
     check_mode: bool = False

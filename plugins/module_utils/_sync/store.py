@@ -23,14 +23,16 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     translate,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.listing import Page, listed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Exposure,
     Headers,
     Listed,
-    SyncError,
 )
 
 DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_STANDARD = "STANDARD"  # which no store spells out
+_EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
 
@@ -41,6 +43,22 @@ class Stored(NamedTuple):
     etag: str
     digest: bool
     size: Optional[int] = None
+
+
+class Described(NamedTuple):
+    """What is kept beside an object's body; what the store does not tell is empty."""
+
+    content_type: str
+    cache_control: str
+    storage_class: str
+
+    def has(self, wanted: Headers) -> bool:
+        """Return whether this is what `wanted` asks for. A storage class that nobody asked for is right."""
+        return (
+            self.content_type == (wanted.content_type or "")
+            and self.cache_control == (wanted.cache_control or "")
+            and (wanted.storage_class is None or (self.storage_class or _STANDARD) == wanted.storage_class)
+        )
 
 
 class Reader(Protocol):
@@ -139,6 +157,48 @@ class Store:
                 raise
             return None
 
+    def describe(self, key: str) -> Optional[Described]:
+        """Return the headers of an object, None where it is gone."""
+        try:
+            answer = self._call("HeadObject", "head_object", Key=self._name(key))
+        except NotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return None
+        return Described(*(str(answer.get(name) or "") for name in ("ContentType", "CacheControl", "StorageClass")))
+
+    def describe_anew(self, key: str, headers: Headers, exposure: Exposure, *, etag: str) -> str:
+        """Give an object other headers and its exposure, by a copy onto itself, and return its new ETag.
+
+        Raises S3Error with the code PreconditionFailed where the object is not the one with `etag` any more.
+        """
+        answer = self._call(
+            "CopyObject",
+            "copy_object",
+            Key=self._name(key),
+            CopySource={"Bucket": self.bucket, "Key": self._name(key)},
+            CopySourceIfMatch=etag,
+            MetadataDirective="REPLACE",
+            **self._arguments(headers, exposure),
+        )
+        return str((answer.get("CopyObjectResult") or {}).get("ETag") or etag).strip('"')
+
+    def exposure(self, key: str) -> Optional[Exposure]:
+        """Return the exposure that an object's ACL gives it, None where it is neither of the two canned ones.
+
+        Raises NotFoundError where it is gone.
+        """
+        answer = self._call("GetObjectAcl", "get_object_acl", Key=self._name(key))
+        owner = (answer.get("Owner") or {}).get("ID")
+        others = [
+            (grant["Grantee"].get("URI"), grant.get("Permission"))
+            for grant in answer.get("Grants") or []
+            if owner is None or grant["Grantee"].get("ID") != owner
+        ]
+        if not others:
+            return Exposure.PRIVATE
+        return Exposure.PUBLIC if others == [(_EVERYBODY, "READ")] else None
+
     def delete(self, keys: Sequence[str]) -> dict[str, S3Error]:
         """Delete up to `DELETE_BATCH` objects and return what went wrong, by key. A missing object is no error."""
         if len(keys) > 1 and self._batches:
@@ -178,23 +238,29 @@ class Store:
         Raises:
             SyncError: the store lists in another order.
         """
-        token: dict[str, str] = {}
-        last = ""
-        while True:
-            page = self._call("ListObjectsV2", "list_objects_v2", Prefix=self.prefix, **token)
-            for found in page.get("Contents") or []:
-                key = found["Key"][len(self.prefix) :]
-                if key < last:
-                    raise SyncError(
-                        "the store does not list in the order of keys: its listing can't be held against a tree"
-                    )
-                last = key
-                if key and not key.endswith("/"):
-                    etag = str(found.get("ETag", "")).strip('"')
-                    yield Listed(key, found["Size"], etag, found["LastModified"].timestamp())
-            if not page.get("IsTruncated"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+        return listed(self._page)
+
+    def _page(self, folder: str, *, after: str, token: Optional[str], folders: bool) -> Page:
+        arguments = {
+            "ContinuationToken": token,
+            "StartAfter": self.prefix + after if after and token is None else None,
+            "Delimiter": "/" if folders else None,
+        }
+        given = {name: value for name, value in arguments.items() if value}
+        answer = self._call("ListObjectsV2", "list_objects_v2", Prefix=self.prefix + folder, **given)
+        start = len(self.prefix)
+        objects = [
+            Listed(
+                found["Key"][start:],
+                found["Size"],
+                str(found.get("ETag", "")).strip('"'),
+                found["LastModified"].timestamp(),
+            )
+            for found in answer.get("Contents") or []
+            if len(found["Key"]) > start and not found["Key"].endswith("/")
+        ]
+        below = [found["Prefix"][start:] for found in answer.get("CommonPrefixes") or []]
+        return Page(objects, below, answer["NextContinuationToken"] if answer.get("IsTruncated") else None)
 
     def _name(self, key: str) -> str:
         return self.prefix + key

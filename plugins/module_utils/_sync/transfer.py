@@ -12,24 +12,26 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Optional, Protocol
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content import unchanged_row
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.converge import Inspector
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
-    ExposureMode,
+    Entry,
     Outcome,
     Reason,
     Result,
+    Row,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, applied_word
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import (
     Performer,
-    failed,
     failure_of,
-    unchanged_row,
     unreadable,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import NotRegularError, Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.upload import exposure_now, failed
 
 _QUEUED_PER_WORKER = 4
 
@@ -91,6 +93,7 @@ class PlanTransfer:
         self._store = store
         self._source = source
         self._rules = rules
+        self._inspector = Inspector(store, source, rules)
 
     def run(self, actions: Iterable[Action]) -> Generator[Outcome, None, None]:
         """Foretell all outcomes; see `Transfer`."""
@@ -121,13 +124,24 @@ class PlanTransfer:
                 return self._compared(action)
         if action.kind is ActionKind.COMPARE:
             return self._compared(action)
+        if action.kind is ActionKind.CONVERGE and action.row and action.entry:
+            return self._converged(action, action.row._replace(**action.entry._asdict()))
         os.close(self._source.open_file(action.key))
         return Outcome(action, Result.UPLOADED, sent_bytes=action.size)
 
     def _compared(self, action: Action) -> Outcome:
-        if action.row is None or unchanged_row(self._source, action) is None:
+        row = unchanged_row(self._source, action)
+        if row is None:
             return Outcome(action, Result.UPLOADED, sent_bytes=action.size)
-        applied = applied_word(self._rules.mode, action.exposure)
-        if self._rules.mode is ExposureMode.ACL and action.row.applied != applied:
-            return Outcome(action, Result.ACL_SET)
-        return Outcome(action, Result.SAME)
+        return self._converged(action, row)
+
+    def _converged(self, action: Action, row: Row) -> Outcome:
+        exposure = exposure_now(self._rules, action, Entry(*row[:5]))
+        if exposure is None:
+            return Outcome(action, Result.WITHDRAWN)
+        need = self._inspector.need(action, row, exposure)
+        if need is None:
+            return Outcome(action, Result.UPLOADED, sent_bytes=action.size)
+        if need.headers is not None:
+            return Outcome(action, Result.HEADERS_SET)
+        return Outcome(action, Result.ACL_SET if need.acl else Result.SAME)

@@ -38,9 +38,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.pace import Pace, Throttle
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import BOTO3, LEAN, Traffic
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import PART_BYTES, Performer
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import Performer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.upload import PART_BYTES
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.wire import (
     READ,
     Answer,

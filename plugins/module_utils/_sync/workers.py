@@ -36,8 +36,9 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Outcome,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Traffic
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import Performer, failed
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import Performer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.upload import failed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.worker import Connect, Worker
 
 MOST_WORKERS = 4

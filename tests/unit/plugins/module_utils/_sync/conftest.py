@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import send, stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import stragglers, upload
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
@@ -80,7 +80,7 @@ class World:
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """An empty tree and an empty bucket."""
-    monkeypatch.setattr(send, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(upload, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
     return World(tmp_path)
 

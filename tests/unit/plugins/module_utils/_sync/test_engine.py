@@ -88,13 +88,19 @@ def test_a_touched_file_with_its_old_content_is_only_compared(world):
     assert world.rows()["accounts/a.png"].applied == "acl:public"
 
 
-def test_other_headers_are_sent(world, done):
+def test_other_headers_are_set_without_the_bytes(world, done):
     world.write("accounts/a.png")
+    world.write("accounts/hidden.png", mode=0o600)
     world.sync()
-    assert done(world.sync(cache_control="no-store")) == {"upload": 1}
+    report = world.sync(cache_control="no-store")
+    assert done(report) == {"set_headers": 2}
+    assert report.as_dict()["transferred_bytes"] == 0
     assert world.s3.objects["accounts/a.png"].headers["CacheControl"] == "no-store"
-    assert done(world.sync(cache_control="no-store", storage_class="STANDARD_IA")) == {"upload": 1}
+    assert done(world.sync(cache_control="no-store", storage_class="STANDARD_IA")) == {"set_headers": 2}
     assert world.s3.objects["accounts/a.png"].headers["StorageClass"] == "STANDARD_IA"
+    assert done(world.sync(cache_control="no-store", storage_class="STANDARD_IA")) == {}
+    assert world.s3.objects["accounts/a.png"].acls == [PUBLIC] * 3
+    assert world.s3.objects["accounts/hidden.png"].acls == ["private"] * 3
 
 
 def test_a_file_without_extension_is_sniffed(world):
@@ -166,7 +172,8 @@ class TestPolicy:
         world.write("cache/b.png")
         world.sync()
         report = world.sync(exposure="policy", public_prefixes=["accounts"], private_prefixes=["cache"])
-        assert done(report) == {"upload": 1}
+        assert done(report) == {"set_headers": 1}
+        assert report.as_dict()["transferred_bytes"] == 0
         assert world.s3.acls() == {"accounts/a.png": PUBLIC, "cache/b.png": "none"}
 
 
@@ -175,7 +182,7 @@ class TestCheckMode:
         world.sample()
         foretold = world.sync(check=True)
         assert not world.state_dir.exists()
-        assert world.s3.calls == []
+        assert world.s3.calls == [("ListObjectsV2", "")]
         real = world.sync()
         for key in ("actions", "left_out", "unchanged", "source"):
             assert foretold.as_dict()[key] == real.as_dict()[key]
@@ -211,7 +218,7 @@ class TestCheckMode:
         def hook(operation, key):
             raise world.s3.error("NoSuchBucket", 404, operation)
 
-        world.s3.hook = hook
+        world.s3.hook = world.s3.list_hook = hook
         assert done(world.sync(check=True, delete="all")) == {"upload": 1}
 
     def test_while_another_run_holds_the_journal(self, world, done):

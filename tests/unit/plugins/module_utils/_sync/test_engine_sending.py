@@ -10,7 +10,7 @@ import os
 import pytest
 from botocore.exceptions import SSLError
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import send, source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import content, source, upload
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import STREAK
 
 PUBLIC, PRIVATE = "public-read", "private"
@@ -195,7 +195,7 @@ class TestLarge:
 
     @pytest.fixture(autouse=True)
     def small_parts(self, monkeypatch):
-        monkeypatch.setattr(send, "PART_BYTES", 1000)
+        monkeypatch.setattr(upload, "PART_BYTES", 1000)
 
     def test_sent_in_parts_and_verified(self, world):
         content = bytes(range(256)) * 10
@@ -305,13 +305,13 @@ class TestFailures:
         assert "can't be read" not in report.error
 
     def test_an_unreadable_part_of_a_large_file(self, world, monkeypatch):
-        monkeypatch.setattr(send, "PART_BYTES", 1000)
+        monkeypatch.setattr(upload, "PART_BYTES", 1000)
         world.write("cache/a.mp4", b"x" * 5000)
 
         def broken(reader, amount=-1):
             raise OSError(errno.EIO, "Input/output error")
 
-        monkeypatch.setattr(send._PartReader, "read", broken)
+        monkeypatch.setattr(content.PartReader, "read", broken)
         report = world.sync()
         assert "can't be read: Input/output error" in report.error
 

@@ -75,7 +75,7 @@ def kinds(steps):
         ({}, {"state": "pending"}, ActionKind.UPLOAD),
         ({}, {"state": "doubted"}, ActionKind.VERIFY),
         ({"size": 6}, {"state": "doubted"}, ActionKind.UPLOAD),
-        ({}, {"headers": "other"}, ActionKind.UPLOAD),
+        ({}, {"headers": "other"}, ActionKind.CONVERGE),
     ],
 )
 def test_a_known_file(changes, known, kind):
@@ -93,8 +93,8 @@ def test_a_known_file(changes, known, kind):
         ("accounts/a", {"mode": 0o600, "ctime_ns": 201}, "policy:public", ActionKind.WITHDRAW),
         ("backups/c", {}, "policy:private", Unchanged),
         ("backups/c", {}, "acl:private", Unchanged),
-        ("backups/c", {}, "acl:public", ActionKind.UPLOAD),
-        ("backups/c", {}, "", ActionKind.UPLOAD),
+        ("backups/c", {}, "acl:public", ActionKind.CONVERGE),
+        ("backups/c", {}, "", ActionKind.CONVERGE),
     ],
 )
 def test_a_known_file_under_a_policy(key, changes, applied, kind):
