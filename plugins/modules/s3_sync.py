@@ -134,6 +134,16 @@ options:
         changed.
     type: str
     choices: [best-effort, idle]
+  progress:
+    description:
+      - Show on the controller's standard error how far the run is, in whole lines and ever more seldom, from every ten
+        seconds to once a minute.
+      - The run is then a background job of the host. It goes on when the connection is lost or the play is interrupted,
+        and the same task attaches to it when it is run again.
+      - In check mode, where the task has an C(async) of its own, and where a secret is among the options (an async job
+        would keep it on the host's disk), the module runs without all this.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - fediverse.mastodon_s3.attributes
   - fediverse.mastodon_s3.attributes.actiongroup_s3
@@ -333,6 +343,19 @@ trusted:
   returned: always
   type: str
   sample: journal
+busy:
+  description: The run that works with the same journal.
+  returned: when the task failed because of it
+  type: dict
+  contains:
+    process:
+      description: Its process number on the host, or null.
+      type: int
+      sample: 4711
+    progress:
+      description: A file that says, in a line of JSON, how far it is.
+      type: str
+      sample: /var/lib/mastodon_s3/sync-example-media-0123456789ab.progress
 journal:
   description: Path of the journal.
   returned: always
@@ -340,6 +363,9 @@ journal:
   sample: /var/lib/mastodon_s3/sync-example-media-0123456789ab.sqlite
 """
 
+import os
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
@@ -351,6 +377,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     connection_argument_spec,
     connection_options,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.census import Census
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
@@ -358,10 +385,21 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
     sync_argument_spec,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.priority import lower_priority
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import (
+    JOBS,
+    Teller,
+    introduce,
+    known_totals,
+    progress_path,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import BusyError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import Workers
+
+# The action plugin itself waits for a run that is under way, and shows how far that is.
+_BRIEFLY = 0.5
 
 
 def _store(module: AnsibleModule, settings: Settings) -> Optional[Store]:
@@ -378,9 +416,24 @@ def _store(module: AnsibleModule, settings: Settings) -> Optional[Store]:
 def _run(module: AnsibleModule, settings: Settings) -> Report:
     if module.check_mode:
         return sync(settings, _store(module, settings))
-    # Before there is a thread, a client or a journal.
-    with Workers.for_files(settings.concurrency, lambda: _own_store(module, settings)) as workers:
-        return sync(settings, _store(module, settings), workers=workers)
+    path, folder = progress_path(settings.journal_path), _own_folder()
+    totals, census = known_totals(path), None
+    if folder:
+        introduce(folder, path)
+        settings = replace(settings, lock_seconds=_BRIEFLY)
+    with ExitStack() as stack:
+        # Processes come before there is a thread, a client or a journal.
+        if folder and totals is None:
+            census = stack.enter_context(closing(Census(settings.src)))
+        workers = stack.enter_context(Workers.for_files(settings.concurrency, lambda: _own_store(module, settings)))
+        progress = Teller(path, totals=totals, census=census) if module.params["progress"] else None
+        return sync(settings, _store(module, settings), workers=workers, progress=progress)
+
+
+def _own_folder() -> Optional[str]:
+    """Return the folder that the action plugin gave to the job that this is, or None if it did not start this."""
+    folder = os.path.expanduser(os.environ.get("ANSIBLE_ASYNC_DIR", ""))
+    return folder if os.path.basename(os.path.dirname(folder)) == JOBS else None
 
 
 def _own_store(module: AnsibleModule, settings: Settings) -> Store:
@@ -397,6 +450,9 @@ def main() -> None:
         for trouble in lower_priority(module.params["nice"], module.params["ionice"], module.run_command):
             module.warn(trouble)
         report = _run(module, settings)
+    except BusyError as error:
+        watch = {"process": error.process, "progress": progress_path(settings.journal_path)}
+        module.fail_json(msg=str(error), busy=watch)
     except SyncError as error:
         module.fail_json(msg=str(error))
     for warning in report.warnings:

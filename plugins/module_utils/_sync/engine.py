@@ -66,7 +66,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import Tree
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import ProcessTransfer, Workers
 
-Progress = Callable[[Tally], None]
+Progress = Callable[[Report], None]
 PROGRESS_SECONDS = 1.0
 _UNLISTED = "the bucket can't be listed (yet), so it is taken to be empty"
 
@@ -82,8 +82,8 @@ def sync(
     """Do one run and report on it. A report with an `error` is one of a run that failed, with true counts.
 
     `store` may be None in check mode only, where the bucket can't be asked (yet). Without `workers` the actions are
-    done in threads; `transfer` replaces the way they are done. `progress` is called with the running counts about once
-    a second.
+    done in threads; `transfer` replaces the way they are done. `progress` is called with the report as it grows, about
+    once a second, and while the journal is locked; once more at the end, when `seconds` is there.
 
     Raises:
         SyncError: the run can't begin: the source, the journal or the order of things is not right. Nothing was done.
@@ -169,6 +169,8 @@ class _Run:
         settings, report = self._settings, self._report
         started = time.perf_counter()
         number = self._begin()
+        if self._progress is not None:
+            self._progress(report)
         self._send()
         sent = time.perf_counter()
         all_sent = self._breaker.stopped is None and self._tally.failed == 0
@@ -199,6 +201,8 @@ class _Run:
         }
         if self._store:
             report.traffic.requests.update(self._store.take_requests())
+        if self._progress is not None:
+            self._progress(report)
         return report
 
     def _begin(self) -> int:
@@ -301,6 +305,7 @@ class _Run:
             item = next(iterator, None)
             self._walked += time.perf_counter() - before
             if item is None:
+                self._tally.walked = True
                 return
             if isinstance(item, Entry):
                 self._tally.saw(item)
@@ -381,4 +386,4 @@ class _Run:
     def _show_progress(self) -> None:
         if self._progress is not None and time.monotonic() >= self._next_progress:
             self._next_progress = time.monotonic() + PROGRESS_SECONDS
-            self._progress(self._tally)
+            self._progress(self._report)

@@ -79,6 +79,7 @@ def sync_argument_spec() -> dict[str, dict[str, Any]]:
         "bandwidth_limit": {"type": "bytes"},
         "nice": {"type": "int"},
         "ionice": {"type": "str", "choices": list(IO_CLASSES)},
+        "progress": {"type": "bool", "default": True},
     }
 
 

@@ -79,6 +79,7 @@ class Tally:
 
     def __init__(self, rules: Rules) -> None:
         self.files = _Amount()
+        self.walked = False
         self.folders: dict[str, _Amount] = {}
         self.exposure = dict.fromkeys(Exposure, 0)
         self.actions = {name: _Amount() for name in ("upload", "set_acl", "set_headers", "delete", "withdraw")}

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import time
+from typing import Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 
@@ -25,7 +26,11 @@ class StateFolderError(SyncError):
 
 
 class BusyError(SyncError):
-    """Another run works with the same journal."""
+    """Another run works with the same journal: the one of `process`, where its number is known."""
+
+    def __init__(self, message: str, process: Optional[int] = None) -> None:
+        super().__init__(message)
+        self.process = process
 
 
 def journal_path(state_dir: str, *, endpoint: str, bucket: str, prefix: str, src: str) -> str:
@@ -84,10 +89,11 @@ class Lock:
         end = time.monotonic() + seconds
         while not _try_lock(self._descriptor, fcntl.LOCK_EX):
             if time.monotonic() >= end:
-                holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+                holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
                 raise BusyError(
-                    f"another run (process {holder}) has been working with the journal {path} for more than"
-                    f" {seconds:.0f} s: wait until it has ended, or end it, and run again"
+                    f"another run (process {holder or 'unknown'}) has been working with the journal {path} for more"
+                    f" than {seconds:.0f} s: wait until it has ended, or end it, and run again",
+                    int(holder) if holder.isdigit() else None,
                 )
             time.sleep(_POLL_SECONDS)
 

@@ -21,6 +21,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.doc_fragments import plac
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import client as client_module
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_argument_spec
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import sync_argument_spec
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import Lock
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_sync
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "support"))
@@ -185,6 +186,39 @@ def test_the_documentation_tells_the_result(world):
     (world.src / "accounts/a.png").unlink()
     world.write("accounts/b.png")
     result = set(world.run(diff=False)) - {"invocation", "warnings"}
-    documented = set(yaml.safe_load(s3_sync.RETURN))
+    documented = set(yaml.safe_load(s3_sync.RETURN)) - {"busy"}
     assert result - documented == {"changed"}
     assert documented <= result
+
+
+def test_a_job_of_the_action_plugin_says_where_it_can_be_watched(world, monkeypatch):
+    folder = world.path / "s3_sync" / "token"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("ANSIBLE_ASYNC_DIR", str(folder))
+    world.write("accounts/a.png")
+    result = world.run()
+    about = json.loads((folder / "run.json").read_text())
+    assert about == {"process": os.getpid(), "progress": result["journal"].replace(".sqlite", ".progress")}
+    assert json.loads(Path(about["progress"]).read_text())["stage"] == "ended"
+
+
+@pytest.mark.parametrize("options", [{"check": True}, {"progress": False}])
+def test_nobody_is_told_where_nobody_is_to_know(world, options):
+    world.write("accounts/a.png")
+    world.run(**options)
+    assert list(world.path.rglob("*.progress")) == []
+
+
+def test_another_run_is_named(world, monkeypatch):
+    world.write("accounts/a.png")
+    journal = world.run()["journal"]
+    held = Lock(journal)
+    folder = world.path / "s3_sync" / "token"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("ANSIBLE_ASYNC_DIR", str(folder))
+    result = world.run()
+    held.release()
+    assert result["failed"] is True
+    assert result["busy"] == {"process": os.getpid(), "progress": journal.replace(".sqlite", ".progress")}
+    documented = yaml.safe_load(s3_sync.RETURN)["busy"]["contains"]
+    assert set(documented) == set(result["busy"])

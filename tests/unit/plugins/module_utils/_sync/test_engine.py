@@ -281,6 +281,6 @@ def test_another_transfer_and_progress_fit_in(world):
         def delete(self, actions):
             return []
 
-    world.sync(transfer=Null(), progress=lambda tally: shown.append(tally.files.count))
+    world.sync(transfer=Null(), progress=lambda report: shown.append(report.tally.files.count))
     assert seen == ["accounts/a.png"]
-    assert shown == [1]
+    assert shown == [0, 1, 1]

@@ -1,0 +1,216 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The action plugin against a host that is played: what it runs there, shows, and returns."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+
+from ansible_collections.fediverse.mastodon_s3.plugins.action import s3_sync
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import ENDED, Snapshot
+
+ABOUT = json.dumps({"process": 42, "progress": "/state/x.progress"})
+RESULT = {"changed": True, "actions": {}, "failed": False}
+
+
+def seen(job="unfinished", alive="alive", snapshot=None):
+    return f"s3_sync {job} {alive}\n{ABOUT}\n{snapshot.as_line() if snapshot else ''}"
+
+
+def at(seconds, process=42, **more):
+    return Snapshot(process, seconds=seconds, **more)
+
+
+class Connection:
+    _shell = SimpleNamespace(tmpdir="", get_option=lambda name: "~/jobs")
+    resets = 0
+
+    def reset(self):
+        self.resets += 1
+
+
+class Host(s3_sync.ActionModule):
+    """The plugin, with a host's answers in `looks`, and modules' results in `results`; time passes by sleeping."""
+
+    def __init__(self, monkeypatch, args=None, *, looks=(), results=(), **task):
+        self._task = SimpleNamespace(
+            **{"args": args or {}, "async_val": 0, "check_mode": False, "delegate_to": None, "action": "x", **task}
+        )
+        self._VALID_ARGS = frozenset()
+        self._connection = Connection()
+        self._looks, self._results = list(looks), list(results)
+        self.modules, self.commands, self.shown, self.warned = [], [], [], []
+        self.now = 1000.0
+        monkeypatch.setattr(s3_sync.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(s3_sync.time, "sleep", self._sleep)
+        monkeypatch.setattr(s3_sync.display, "display", lambda text, stderr: self.shown.append((text, stderr)))
+        monkeypatch.setattr(s3_sync.display, "warning", self.warned.append)
+
+    def _sleep(self, seconds):
+        self.now += seconds
+
+    def _execute_module(self, module_name=None, module_args=None, task_vars=None, wrap_async=False):
+        self.modules.append((module_name, module_args, wrap_async, self._task.async_val))
+        if wrap_async and not self._results_are_of_jobs:
+            return self._results.pop(0)
+        if wrap_async:
+            folder = self.get_shell_option("async_dir")
+            return {"ansible_job_id": "j1.2", "results_file": f"{folder}/j1.2", "changed": True}
+        return self._results.pop(0)
+
+    _results_are_of_jobs = True
+
+    def _low_level_execute_command(self, cmd):
+        self.commands.append(cmd)
+        if cmd.startswith("rm -rf"):
+            return {"rc": 0, "stdout": "", "stderr": ""}
+        look = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+        if isinstance(look, Exception):
+            raise look
+        return {"rc": 0, "stdout": look, "stderr": ""}
+
+    def texts(self):
+        assert all(stderr for _text, stderr in self.shown)
+        return [text for text, _stderr in self.shown]
+
+    def go(self):
+        return self.run(task_vars={"inventory_hostname": "web1"})
+
+
+def test_the_result_is_the_modules_own_and_the_job_is_removed(monkeypatch):
+    added = {"ansible_job_id": "j1.2", "started": True, "finished": True, "results_file": "f", "stderr": "deprecated!"}
+    host = Host(
+        monkeypatch, {"src": "/x"}, looks=[seen(), seen("-")], results=[{**RESULT, **added, "stderr_lines": []}]
+    )
+    assert host.go() == RESULT
+    assert host._task.async_val == 0
+    start, status = host.modules
+    folder = status[1]["_async_dir"]
+    assert start == (None, None, True, s3_sync.JOB_SECONDS)
+    assert folder.startswith("~/jobs/s3_sync/")
+    assert status[0] == "ansible.legacy.async_status"
+    assert status[1] == {"jid": "j1.2", "mode": "status", "_async_dir": folder}
+    assert host.commands[-1].splitlines()[0] == f"rm -rf '{folder}'"
+    assert host.texts() == [], "a short run is not worth a line"
+
+
+def test_a_long_run_is_shown_and_how_to_resume_comes_first(monkeypatch):
+    looks = [seen(), *(seen(snapshot=at(float(age), done_files=age)) for age in range(1, 60)), seen("-")]
+    host = Host(monkeypatch, looks=looks, results=[RESULT], delegate_to="db1")
+    host.go()
+    texts = host.texts()
+    assert all(text.startswith("[web1 -> db1] ") for text in texts)
+    assert "attaches to it (to end it there: kill 42)" in texts[0]
+    assert " files, " in texts[1]
+    assert texts[-1].startswith("[web1 -> db1] ended after ")
+    assert 4 < len(texts) < 15
+
+
+@pytest.mark.parametrize(
+    ("args", "task", "wrapped"),
+    [
+        ({"progress": False}, {}, 0),
+        ({"progress": "no"}, {}, 0),
+        ({"progress": "nonsense"}, {}, 0),
+        ({}, {"check_mode": True}, 0),
+        ({}, {"async_val": 300}, 300),
+    ],
+)
+def test_where_nothing_is_shown_the_module_runs_plainly(monkeypatch, args, task, wrapped):
+    host = Host(monkeypatch, args, results=[RESULT], **task)
+    host._results_are_of_jobs = False
+    assert host.go() == RESULT
+    assert host.modules == [(None, None, wrapped, wrapped)]
+    assert (host.commands, host.shown, host.warned) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"secret_key": "hunter2"},
+        {"aws_secret_access_key": "hunter2"},
+        {"aws_session_token": "hunter2"},
+        {"aws_config": {"proxies": {"https": "http://user:hunter2@proxy"}}},
+    ],
+)
+def test_a_secret_among_the_options_makes_no_job(monkeypatch, args):
+    host = Host(monkeypatch, args, results=[RESULT])
+    assert host.go() == RESULT
+    assert [wrapped for _name, _args, wrapped, _limit in host.modules] == [0]
+    (warning,) = host.warned
+    assert next(iter(args)) in warning
+    assert "hunter2" not in warning
+
+
+def test_a_lost_connection_is_borne_and_told_once(monkeypatch):
+    lost = AnsibleConnectionFailure("no route")
+    looks = [seen(), lost, lost, "", lost, seen(snapshot=at(1.0)), seen("-")]
+    host = Host(monkeypatch, looks=looks, results=[RESULT])
+    assert host.go() == RESULT
+    assert [text for text in host.texts() if "lost" in text] == [
+        "[web1] the connection is lost, trying again; the run on the host goes on"
+    ]
+    assert "[web1] connected again" in host.texts()
+    assert host._connection.resets == 4
+
+
+def test_a_connection_that_stays_lost_makes_the_host_unreachable(monkeypatch):
+    host = Host(monkeypatch, looks=[seen(), AnsibleConnectionFailure("no route")])
+    with pytest.raises(
+        AnsibleConnectionFailure, match=r"no connection for 15 min; the run on the host goes on.*no route"
+    ):
+        host.go()
+    assert 900 <= host.now - 1000 < 950
+
+
+def test_a_module_that_was_killed_is_a_failure_that_says_how_to_go_on(monkeypatch):
+    host = Host(monkeypatch, looks=[seen(), seen(alive="dead")])
+    result = host.go()
+    assert result["failed"] is True
+    assert "run the task again" in result["msg"]
+    assert 10 <= host.now - 1000 < 30
+
+
+def test_a_job_that_never_begins_is_given_up(monkeypatch):
+    host = Host(monkeypatch, looks=["s3_sync unfinished -\n\n"])
+    assert host.go()["failed"] is True
+    assert 120 <= host.now - 1000 < 140
+
+
+def test_a_job_that_cannot_be_started_is_the_result(monkeypatch):
+    host = Host(monkeypatch, results=[{"failed": True, "msg": "no interpreter"}])
+    host._results_are_of_jobs = False
+    assert host.go() == {"failed": True, "msg": "no interpreter"}
+    assert host._task.async_val == 0
+
+
+def test_a_run_that_is_under_way_is_attached_to(monkeypatch):
+    busy = {"failed": True, "msg": "another run", "busy": {"process": 7, "progress": "/state/x.progress"}}
+    other = [seen("-", "alive", at(float(age), 7, done_files=age)) for age in range(100, 130)]
+    looks = [seen("-"), *other, seen("-", "alive", at(130.0, 7, stage=ENDED)), seen("-")]
+    host = Host(monkeypatch, looks=looks, results=[busy, RESULT])
+    assert host.go() == RESULT
+    texts = host.texts()
+    assert "another run (process 7 on the host) is at work: attached to it" in texts[0]
+    assert "files" in texts[1]
+    assert len([module for module in host.modules if module[2]]) == 2
+
+
+def test_a_foreign_process_with_the_number_of_a_dead_run_is_not_awaited_for_ever(monkeypatch):
+    busy = {"failed": True, "busy": {"process": 7, "progress": "/state/x.progress"}}
+    host = Host(
+        monkeypatch, looks=[seen("-"), *[seen("-", "alive", at(5.0, 7))] * 90, seen("-")], results=[busy, RESULT]
+    )
+    assert host.go() == RESULT
+
+
+def test_a_failure_of_the_modules_own_is_not_mistaken_for_another_run(monkeypatch):
+    failed = {"failed": True, "msg": "no such bucket"}
+    host = Host(monkeypatch, looks=[seen("-")], results=[failed])
+    assert host.go() == failed
