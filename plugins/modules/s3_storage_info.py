@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: s3_storage_info
-short_description: Find out whether a bucket can be used with given credentials
+short_description: Find out whether a bucket can be used with given credentials, and what the store does with it
 description:
   - Asks a store with the given credentials, by reading requests only, whether it answers, whether its certificate is
     trusted, whether the credentials are accepted, whether the bucket exists and may be listed, in which region it is,
@@ -17,6 +17,9 @@ description:
   - Whatever is found out, the task does not fail. RV(usable) tells whether the bucket can be used, and RV(problem)
     what is in the way and what to do. Only options that can't be used, and a missing boto3, make the task fail.
   - Needs the permission C(s3:ListBucket) on the bucket, as M(fediverse.mastodon_s3.s3_sync) does.
+  - With O(probe), does what Mastodon does on throw-away objects that it removes again, looks at them as a visitor
+    would, and recommends how to use the bucket, see RV(probe). A store's answer proves nothing; several take an ACL
+    and do not heed it.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.connection
@@ -26,7 +29,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - This action does not modify state.
+      - This action does not modify state. What O(probe) writes is removed again, also in check mode.
       - Without boto3 the task does not fail in check mode, but returns RV(usable=none), since a role that would have
         installed it must be able to go on.
 options:
@@ -46,11 +49,57 @@ options:
         knows it everywhere. These are C(InvalidAccessKeyId), C(SignatureDoesNotMatch) and C(AccessDenied).
     type: int
     default: 0
+  probe:
+    description:
+      - Also find out by doing what the store does, see RV(probe). This takes some seconds, and four minutes at most
+        where the store stops answering.
+      - Some tiny objects are written to a folder C(.fediverse-mastodon-s3-probe/) below O(public_prefix) and below
+        O(private_prefix), with names that can't be guessed. They are removed in the end, also after a failure; what
+        a task that was killed left behind is removed by the next one on the same host, or an hour later by any.
+        A bucket with versions keeps them as old versions.
+      - Which ACLs have an effect is only found out with a key that may set them (C(s3:PutObject), C(s3:PutObjectAcl)).
+    type: bool
+    default: false
+  public_prefix:
+    description:
+      - Folder in the bucket that visitors shall be able to read. It follows O(key_prefix).
+    type: str
+    default: accounts/
+  private_prefix:
+    description:
+      - Folder in the bucket that nobody may read without the key. It follows O(key_prefix).
+    type: str
+    default: backups/
+  public_url:
+    description:
+      - Address below which visitors fetch the files, with O(key_prefix) if there is one, for example
+        V(https://files.example.com). It is looked at beside the store itself.
+      - Authorities in O(aws_ca_bundle) are trusted there, too.
+    type: str
+  cors_origin:
+    description:
+      - Origin of the web pages that fetch media, such as V(https://mastodon.example.com), for a store that lets in
+        only some.
+      - If left out, an origin that no rule names, so that only rules for all origins let it in.
+    type: str
 seealso:
   - module: fediverse.mastodon_s3.s3_sync_info
 """
 
 EXAMPLES = r"""
+- name: Find out how Mastodon should use the bucket
+  fediverse.mastodon_s3.s3_storage_info:
+    bucket: mastodon-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    probe: true
+    cors_origin: https://mastodon.example.com
+  register: storage
+
+- name: Show what came of it
+  ansible.builtin.debug:
+    var: storage.probe.recommendation
+
 - name: Look whether the key in the env file works
   fediverse.mastodon_s3.s3_storage_info:
     bucket: mastodon-media
@@ -137,6 +186,207 @@ clock_offset:
   returned: always
   type: int
   sample: 0
+probe:
+  description:
+    - What was found out by doing. In all of it, V(none) stands for unknown.
+    - V(none) without O(probe), and where RV(problem) is that the store or the bucket can't be reached with these
+      credentials.
+  returned: always
+  type: dict
+  contains:
+    operations:
+      description:
+        - What came of the operations that Mastodon and this collection use, by their names.
+        - These are C(put_object), C(get_object), C(head_object), C(list_objects), C(presigned_get), C(delete_object),
+          C(delete_objects), C(multipart_upload), C(abort_multipart_upload) and C(put_object_acl). Those that could not
+          be tried after another had failed are left out.
+        - Each has RV(ignore:ok), whether it did what it should, and RV(ignore:code), the store's error code,
+          V(OtherContent), V(StillThere) or V(NotListed) where the store said one thing and did another, and an empty
+          string otherwise.
+      type: dict
+      returned: success
+      sample:
+        put_object:
+          code: ""
+          ok: true
+    acl:
+      description: What canned ACLs of objects do.
+      type: dict
+      returned: success
+      contains:
+        verdict:
+          description:
+            - V(honoured) if everybody can read an object with C(public-read) and not one with C(private).
+            - V(ignored) if both are accepted without that effect, be it that the store does not heed them or that a
+              policy opens both.
+            - V(refused) if one is not allowed in this bucket or for this key, V(unsupported) if the store or the bucket
+              has no ACLs.
+          type: str
+          returned: success
+        canned:
+          description:
+            - What came of storing an object with each of V(public-read), V(private), V(authenticated-read) and
+              V(bucket-owner-full-control), as in RV(probe.operations).
+          type: dict
+          returned: success
+        refused_for:
+          description: The canned ACLs that were not accepted.
+          type: list
+          elements: str
+          returned: success
+        repair:
+          description: Whether changing the ACL of an object opens it to everybody, and closes it again.
+          type: bool
+          returned: success
+    open_to_everybody:
+      description: What is open without credentials.
+      type: dict
+      returned: success
+      contains:
+        public_prefix:
+          description: Whether everybody can read an object without an ACL below O(public_prefix).
+          type: bool
+          returned: success
+        private_prefix:
+          description: Whether everybody can read an object without an ACL below O(private_prefix).
+          type: bool
+          returned: success
+        list:
+          description: Whether everybody can list the bucket.
+          type: bool
+          returned: success
+    cors:
+      description: What web pages of O(cors_origin) may do.
+      type: dict
+      returned: success
+      contains:
+        allowed:
+          description: Whether they may fetch objects.
+          type: bool
+          returned: success
+        preflight:
+          description: Whether the answer to a preflight request says so, too.
+          type: bool
+          returned: success
+    addressing:
+      description: Whether the bucket is reached by its name in the path, and in the host.
+      type: dict
+      returned: success
+      contains:
+        path:
+          description: The name in the path.
+          type: bool
+          returned: success
+        virtual:
+          description: The name in the host. V(none) where O(endpoint_url) has an IP address.
+          type: bool
+          returned: success
+    checksums:
+      description: Which forms of checksums the store takes.
+      type: dict
+      returned: success
+      contains:
+        header_crc32:
+          description: A CRC32 in a header.
+          type: bool
+          returned: success
+        trailer_crc32:
+          description: A CRC32 behind the body, as newer SDKs send it over TLS. V(none) over plain HTTP.
+          type: bool
+          returned: success
+        batch_delete_md5:
+          description: Deleting several objects at once with Content-MD5, as older SDKs do.
+          type: bool
+          returned: success
+        batch_delete_crc32:
+          description: Deleting several objects at once with CRC32, as newer SDKs do.
+          type: bool
+          returned: success
+        response_mode:
+          description: Reading an object with its checksum, as newer SDKs do.
+          type: bool
+          returned: success
+    rights:
+      description: What the key can do beyond its bucket.
+      type: dict
+      returned: success
+      contains:
+        list_buckets:
+          description: Whether it can list the account's buckets.
+          type: bool
+          returned: success
+        other_buckets:
+          description: Whether it can list another bucket's objects; three are tried at most.
+          type: bool
+          returned: success
+        other_bucket:
+          description: Which one that is.
+          type: str
+          returned: success
+    ownership:
+      description: The bucket's setting for the ownership of objects, where the store has one and the key may read it.
+      type: str
+      returned: success
+      sample: BucketOwnerEnforced
+    public_access_block:
+      description: The bucket's public access block, where the store has one and the key may read it.
+      type: dict
+      returned: success
+      sample:
+        BlockPublicAcls: false
+        BlockPublicPolicy: false
+        IgnorePublicAcls: false
+        RestrictPublicBuckets: false
+    bucket_policies:
+      description: Whether the store has bucket policies. V(none) where the key may not read the bucket's.
+      type: bool
+      returned: success
+    versioned:
+      description: Whether the bucket keeps old versions of objects.
+      type: bool
+      returned: success
+    complete:
+      description: Whether everything could be tried; V(false) where the store stopped answering.
+      type: bool
+      returned: success
+    leftovers:
+      description: Keys of throw-away objects that could not be removed.
+      type: list
+      elements: str
+      returned: success
+    recommendation:
+      description: What follows from it.
+      type: dict
+      returned: success
+      contains:
+        exposure:
+          description:
+            - How public and private are to be told apart, as in O(fediverse.mastodon_s3.s3_sync#module:exposure).
+            - V(acl) by the ACL of each object, V(policy) by a policy of the bucket for the public prefixes, V(bucket)
+              where the bucket is open as a whole or not at all.
+          type: str
+          returned: success
+          sample: acl
+        reason:
+          description: Why.
+          type: str
+          returned: success
+        variables:
+          description:
+            - What E(S3_PERMISSION), E(S3_OVERRIDE_PATH_STYLE), E(S3_MULTIPART_THRESHOLD),
+              E(AWS_REQUEST_CHECKSUM_CALCULATION) and E(AWS_RESPONSE_CHECKSUM_VALIDATION) of Mastodon should be.
+            - Each has RV(ignore:value), V(none) where the variable should be absent, and RV(ignore:reason).
+          type: dict
+          returned: success
+          sample:
+            S3_PERMISSION:
+              reason: Mastodon's own default, and what the store honours
+              value: public-read
+        warnings:
+          description: What else has to be known or done, each a sentence or two.
+          type: list
+          elements: str
+          returned: success
 boto3_version:
   description: Version of boto3 on the host, V(none) in check mode where it is missing.
   returned: always
@@ -155,12 +405,35 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import Access, look
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, boto_versions
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    ConnectionOptions,
     ConnectionOptionsError,
     connection_argument_spec,
     connection_options,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe import (
+    Places,
+    PlacesError,
+    places_from,
+    probe,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.recommendation import recommend
+
+
+def _find_out(options: ConnectionOptions, places: Places, params: dict[str, Any]) -> dict[str, Any]:
+    access = look(options, params["bucket"], key_prefix=params["key_prefix"], wait=params["wait"])
+    found = None
+    if params["probe"] and _can_be_probed(access):
+        facts = probe(options, params["bucket"], places)
+        found = {**asdict(facts), "recommendation": asdict(recommend(facts))}
+    return {**_result(access), "probe": found}
+
+
+def _can_be_probed(access: Access) -> bool:
+    """Return whether there is something to find out, if only what a key can't do that may not list the bucket."""
+    return access.problem is None or (access.problem.code == "AccessDenied" and access.bucket_exists is not False)
 
 
 def _result(access: Access) -> dict[str, Any]:
@@ -174,6 +447,11 @@ def main() -> None:
             "bucket": {"type": "str", "required": True},
             "key_prefix": {"type": "str", "default": "", "no_log": False},
             "wait": {"type": "int", "default": 0},
+            "probe": {"type": "bool", "default": False},
+            "public_prefix": {"type": "str", "default": "accounts/"},
+            "private_prefix": {"type": "str", "default": "backups/"},
+            "public_url": {"type": "str"},
+            "cors_origin": {"type": "str"},
             **connection_argument_spec(),
         },
         supports_check_mode=True,
@@ -182,16 +460,14 @@ def main() -> None:
     if params["wait"] < 0:
         module.fail_json(msg=f"wait is {params['wait']}; give a number of seconds, 0 for a single look")
     try:
-        access = look(
-            connection_options(params), params["bucket"], key_prefix=params["key_prefix"], wait=params["wait"]
-        )
-    except ConnectionOptionsError as error:
+        found = _find_out(connection_options(params), places_from(params), params)
+    except (ConnectionOptionsError, PlacesError, AddressError) as error:
         module.fail_json(msg=str(error))
     except Boto3MissingError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
-        access = Access(usable=None)
-    module.exit_json(changed=False, **_result(access))
+        found = {**_result(Access(usable=None)), "probe": None}
+    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":

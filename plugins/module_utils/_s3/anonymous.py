@@ -69,13 +69,18 @@ def check_base(option: str, base: str) -> str:
 class Visitor:
     """Fetches without credentials, keeping the connection. Not for more than one thread."""
 
-    def __init__(self, *, ca_bundle: str | None = None, timeout: float = 10.0) -> None:
+    def __init__(self, *, ca_bundle: str | None = None, timeout: float = 10.0, verify: bool = True) -> None:
         """Trust the system's authorities and those of `ca_bundle`; `timeout` in seconds bounds each wait.
+
+        verify: whether the server's certificate is checked.
 
         Raises AddressError: the bundle can't be used.
         """
         self._timeout = timeout
         self._tls = ssl.create_default_context()
+        if not verify:
+            self._tls.check_hostname = False
+            self._tls.verify_mode = ssl.CERT_NONE
         if ca_bundle:
             try:
                 self._tls.load_verify_locations(ca_bundle)
@@ -104,9 +109,14 @@ class Visitor:
             return answer
         return self._follow("GET", address, {"Range": "bytes=0-0"})
 
-    def get(self, address: str) -> Answer:
-        """Return the answer to a GET of `address`, with the start of the body."""
-        return self._follow("GET", address)
+    def get(self, address: str, headers: t.Mapping[str, str] | None = None) -> Answer:
+        """Return the answer to a GET of `address`, with the start of the body. headers: what is sent beside."""
+        return self._follow("GET", address, headers)
+
+    def preflight(self, address: str, origin: str) -> Answer:
+        """Return the answer to a browser's question whether a page of `origin` may fetch `address`."""
+        asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+        return self._request("OPTIONS", address, asked)
 
     def _follow(self, method: str, address: str, headers: t.Mapping[str, str] | None = None) -> Answer:
         answer = self._request(method, address, headers or {})
