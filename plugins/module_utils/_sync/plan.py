@@ -142,18 +142,9 @@ class TreePlanner:
             known = _unknown(row, self.converge) if row is not None and asks else row
             return Action(kind, entry.key, why, exposure, entry, headers, known)
         applied = _after(self.rules.mode, row.applied, exposure) if row is not None else None
-        if (
-            row is None
-            or applied is None
-            or (entry.ctime_ns, entry.mode, applied)
-            == (
-                row.ctime_ns,
-                row.mode,
-                row.applied,
-            )
-        ):
+        if row is None or applied is None or applied == row.applied:
             return Unchanged(entry.size)
-        return Unchanged(entry.size, row._replace(ctime_ns=entry.ctime_ns, mode=entry.mode, applied=applied))
+        return Unchanged(entry.size, row._replace(applied=applied))
 
     def _lack(
         self, entry: Entry, exposure: Exposure, row: Optional[Row], fingerprint: str, *, drifted: bool
@@ -166,7 +157,8 @@ class TreePlanner:
             return ActionKind.UPLOAD, why or "not in the bucket as it was sent"
         if row.state == RowState.DOUBTED.value:
             return ActionKind.VERIFY, "in doubt"
-        touched = entry.ctime_ns != row.ctime_ns and entry.mode == row.mode
+        # Also where the mode differs: it does not tell that nothing but the mode was changed.
+        touched = entry.ctime_ns != row.ctime_ns
         if touched or self.trust is Trust.FULL:
             return ActionKind.COMPARE, "touched" if touched else "compared"
         applied = _after(self.rules.mode, row.applied, exposure)

@@ -75,6 +75,34 @@ def test_a_changed_file_with_the_old_size_and_time_is_sent(world, done):
     assert world.s3.objects["accounts/a.png"].body == b"bbbb"
 
 
+def test_a_changed_file_with_the_old_size_and_time_is_sent_though_its_mode_changed_too(world, done):
+    path = world.write("accounts/a.png", b"aaaa")
+    world.sync()
+    world.write("accounts/a.png", b"bbbb", 0o600)
+    assert path.stat().st_mtime == pytest.approx(world.rows()["accounts/a.png"].mtime_ns / 1e9)
+    assert done(world.sync()) == {"upload": 1}
+    assert world.s3.objects["accounts/a.png"].body == b"bbbb"
+    assert world.s3.acls() == {"accounts/a.png": "private"}
+
+
+def test_a_file_that_got_its_old_content_back_after_a_run_was_killed(world):
+    world.write("accounts/a.png", b"aaaa")
+    world.sync()
+    world.write("accounts/a.png", b"bbbb")
+
+    def die(operation, key):
+        raise KeyboardInterrupt
+
+    world.s3.after = die
+    with pytest.raises(KeyboardInterrupt):
+        world.sync()
+    world.s3.after = lambda *_: None
+    assert world.s3.objects["accounts/a.png"].body == b"bbbb"
+    world.write("accounts/a.png", b"aaaa")
+    assert world.sync().error is None
+    assert world.s3.objects["accounts/a.png"].body == b"aaaa"
+
+
 def test_a_touched_file_with_its_old_content_is_only_compared(world):
     path = world.write("accounts/a.png", b"aaaa")
     world.sync()

@@ -67,8 +67,8 @@ def kinds(steps):
         ({"size": 6}, {}, ActionKind.UPLOAD),
         ({"mtime_ns": 101}, {}, ActionKind.UPLOAD),
         ({"ctime_ns": 201}, {}, ActionKind.COMPARE),
-        ({"ctime_ns": 201, "mode": 0o600}, {}, ActionKind.SET_ACL),
-        ({"ctime_ns": 201, "mode": 0o664}, {}, Unchanged),
+        ({"ctime_ns": 201, "mode": 0o600}, {}, ActionKind.COMPARE),
+        ({"ctime_ns": 201, "mode": 0o664}, {}, ActionKind.COMPARE),
         ({}, {"applied": "acl:private"}, ActionKind.SET_ACL),
         ({}, {"applied": ""}, ActionKind.SET_ACL),
         ({}, {"applied": "policy:public"}, ActionKind.SET_ACL),
@@ -102,9 +102,9 @@ def test_a_known_file_under_a_policy(key, changes, applied, kind):
     assert kinds(steps) == [kind]
 
 
-def test_harmless_metadata_goes_to_the_journal():
-    (step,) = tree([entry("accounts/a", mode=0o664, ctime_ns=300)], [row("accounts/a")])
-    assert step.row == row("accounts/a", mode=0o664, ctime_ns=300)
+def test_an_exposure_that_holds_already_goes_to_the_journal():
+    (step,) = tree([entry("accounts/a")], [row("accounts/a", POLICY, "acl:public")], rules=POLICY)
+    assert step.row == row("accounts/a", POLICY, "policy:public")
     (step,) = tree([entry("accounts/a")], [row("accounts/a")])
     assert step.row is None
 
@@ -114,7 +114,7 @@ def test_harmless_metadata_goes_to_the_journal():
     [
         (True, None, Note),
         (False, None, ActionKind.UPLOAD),
-        (True, {}, ActionKind.SET_ACL),
+        (True, {}, ActionKind.COMPARE),
         (True, {"size": 9}, Note),
         (True, {"state": "pending"}, Note),
         (False, {"size": 9}, ActionKind.UPLOAD),
