@@ -16,6 +16,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 )
 
 STREAK = 10
+# Of what can't get better with the next file, a few are enough; a single one may be the whim of something in between.
+FATAL_STREAK = 3
 
 _ACL_REMEDY = (
     " If only public files are refused, the key lacks s3:PutObjectAcl or the bucket blocks public ACLs"
@@ -40,15 +42,14 @@ class Breaker:
             if outcome.result is not Result.SKIPPED:
                 self._streaks.pop(kind, None)
             return
-        if failure.fatal:
-            self.stop(failure.message)
-        elif failure.systemic:
-            code, length = self._streaks.get(kind, ("", 0))
-            length = length + 1 if code == failure.code else 1
-            self._streaks[kind] = (failure.code, length)
-            if length >= STREAK:
-                denied_public = self._acl and outcome.action.exposure is Exposure.PUBLIC and "Denied" in failure.code
-                self.stop(f"{failure.message}{_ACL_REMEDY if denied_public else ''} ({length} times in a row)")
+        if not failure.fatal and not failure.systemic:
+            return
+        code, length = self._streaks.get(kind, ("", 0))
+        length = length + 1 if code == failure.code else 1
+        self._streaks[kind] = (failure.code, length)
+        if length >= (FATAL_STREAK if failure.fatal else STREAK):
+            denied_public = self._acl and outcome.action.exposure is Exposure.PUBLIC and "Denied" in failure.code
+            self.stop(f"{failure.message}{_ACL_REMEDY if denied_public else ''} ({length} times in a row)")
 
     def stop(self, cause: str) -> None:
         """End the run for `cause`; the first cause is kept."""

@@ -251,8 +251,9 @@ class Result(str, Enum):
 class Failure(NamedTuple):
     """Why an action failed. `local` means that the file could not be read; `code` is the store's word.
 
-    `fatal` failures can't get better with the next file (bad credentials, no such bucket); `systemic` ones may not
-    (permission denied, no connection) and stop a run when they come in a row. `throttled`: one request too many.
+    `fatal` failures can't get better with the next file (bad credentials, no such bucket), `systemic` ones may not
+    (permission denied, no connection): a few of those in a row, or several of these, stop a run.
+    `throttled`: one request too many.
     """
 
     message: str

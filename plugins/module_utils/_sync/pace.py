@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Optional
 
 _WINDOW_SECONDS = 0.25
@@ -75,3 +76,8 @@ class Throttle:
         """Take note that `size` bytes are sent from now on."""
         if self._rate:
             self._free_at = max(self._free_at, now) + size / self._rate
+
+
+def jittered(seconds: float) -> float:
+    """Return a pause about as long, so that requests that were refused together don't come back together."""
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - no secret depends on it

@@ -30,6 +30,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Row,
     RowState,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.pace import jittered
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import WITHDRAWN
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, applied_word
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import NotRegularError, Source
@@ -68,7 +69,7 @@ class Uploader:
         """Send the file of an action, with the exposure that its mode allows at that moment."""
         sent = False
         for attempt in range(_ATTEMPTS):
-            time.sleep(_PAUSE_SECONDS * attempt)
+            time.sleep(jittered(_PAUSE_SECONDS * attempt))
             try:
                 descriptor = self._source.open_file(action.key)
             except (FileNotFoundError, NotRegularError):

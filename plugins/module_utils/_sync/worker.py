@@ -36,7 +36,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Row,
     RowState,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.pace import Pace, Throttle
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.pace import Pace, Throttle, jittered
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import BOTO3, LEAN, Traffic
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import Performer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
@@ -60,7 +60,7 @@ _TOO_MANY = (429, 503)
 _ODD_ANSWERS = 10
 _ODD_PAUSE_SECONDS = 60.0
 _NAME_SECONDS = 60.0
-
+_PAUSE_SECONDS = 0.3
 
 _SENDING = (ActionKind.UPLOAD, ActionKind.SEND_IF_MISSING)
 
@@ -155,12 +155,13 @@ class Worker:
             self._step(wire)
         return True
 
-    def _by_boto3(self, order: Order, action: Action) -> None:
-        future = self._pool.submit(self._perform, action)
+    def _by_boto3(self, order: Order, action: Action, pause: float = 0.0) -> None:
+        future = self._pool.submit(self._perform, action, pause)
         self._in_threads[future] = order
         future.add_done_callback(lambda _future: self._nudge())
 
-    def _perform(self, action: Action) -> Outcome:
+    def _perform(self, action: Action, pause: float) -> Outcome:
+        time.sleep(pause)
         with self._lock:
             performer = self._performer
             if performer is None:
@@ -222,15 +223,17 @@ class Worker:
             self._pace.done(outcome.sent_bytes, now)
             self._done.append(Done.of(order.number, outcome))
             return
+        pause = jittered(_PAUSE_SECONDS)
         if answer is not None and answer.status in _TOO_MANY:
             self._pace.slow_down(now)
             self._traffic.retries[str(answer.status)] += 1
         elif answer is None or answer.status != 200:
             self._strange(str(answer.status) if answer else "connection")
         else:
+            pause = 0.0
             self._traffic.retries["changed"] += 1
         # It may be in the bucket: so it is done as the journal has it by now, as one that was interrupted.
-        self._by_boto3(order, order.action._replace(row=_as_recorded(order.action)))
+        self._by_boto3(order, order.action._replace(row=_as_recorded(order.action)), pause)
 
     def _strange(self, why: str) -> None:
         self._traffic.retries[why] += 1
