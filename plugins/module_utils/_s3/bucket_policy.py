@@ -6,57 +6,83 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.convergence import Change, confirm
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
     PermissionDeniedError,
     UnsupportedError,
     translate,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.own_rules import difference
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.policy import (
+    LANGUAGE,
     Policy,
     PolicyError,
     Statement,
     as_text,
     merge_policy,
     parse_policy,
-    satisfied,
     statements,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.policy_exposure import openings
 
-# A changed policy may take a while until each of a store's servers shows it.
-_LOOKS = (0.0, 0.5, 1.0, 2.0, 4.0)
 
+class BucketPolicy:
+    """The statements that a bucket's policy shall have, or shall not have if absent."""
 
-class PolicyChange(t.NamedTuple):
-    """The policy before and after; {} stands for none."""
+    name = "policy"
 
-    before: dict[str, t.Any]
-    after: dict[str, t.Any]
+    def __init__(
+        self, bucket: str, wanted: t.Sequence[Statement], protected: t.Sequence[str], *, absent: bool = False
+    ) -> None:
+        self._bucket = bucket
+        self._wanted = wanted
+        self._protected = protected
+        self._absent = absent
 
-    @property
-    def changed(self) -> bool:
-        """Whether anything had or has to be written."""
-        return self.before != self.after
+    def predict(self) -> Change:
+        """Plan for a bucket without a policy.
 
+        Raises PolicyError as `plan` does.
+        """
+        return self._planned({})
 
-class LostUpdateError(Exception):
-    """The policy that was written is not the one that the bucket has now."""
+    def plan(self, client: t.Any) -> Change:
+        """Read the policy and return the change that is to be made.
 
+        Raises PolicyError if a protected prefix would be open to everybody, whoever made the statement; S3Error.
+        """
+        try:
+            return self._planned(read_policy(client, self._bucket))
+        except UnsupportedError:
+            if not self._absent:
+                raise
+            return Change({}, {})
 
-def plan(
-    current: Policy, wanted: t.Sequence[Statement], bucket: str, protected: t.Sequence[str], *, absent: bool = False
-) -> PolicyChange:
-    """Return the change that is to be made. Pure.
+    def foresee(self, change: Change) -> Change:
+        """Return the change itself: whether a store takes a policy shows only when it is written."""
+        return change
 
-    Raises PolicyError if a protected prefix would be open to everybody afterwards, whoever made the statement.
-    """
-    after = merge_policy(current, wanted, absent=absent)
-    refuse_openings(after, bucket, protected)
-    return PolicyChange(dict(current), after)
+    def write(self, client: t.Any, change: Change) -> Change:
+        """Write the planned policy and look whether that held.
+
+        Raises S3Error; LostUpdateError.
+        """
+        _write(client, self._bucket, change.after)
+        confirm(
+            f"the policy of bucket {self._bucket}",
+            lambda: difference(
+                LANGUAGE, statements(read_policy(client, self._bucket)), self._wanted, absent=self._absent
+            ),
+        )
+        return change
+
+    def _planned(self, current: Policy) -> Change:
+        after = merge_policy(current, self._wanted, absent=self._absent)
+        refuse_openings(after, self._bucket, self._protected)
+        return Change(dict(current), after)
 
 
 def refuse_openings(policy: Policy, bucket: str, protected: t.Sequence[str]) -> None:
@@ -87,31 +113,6 @@ def read_policy(client: t.Any, bucket: str) -> dict[str, t.Any]:
     return parse_policy(answer.get("Policy"))
 
 
-def converge_policy(
-    client: t.Any,
-    bucket: str,
-    wanted: t.Sequence[Statement],
-    protected: t.Sequence[str],
-    *,
-    absent: bool = False,
-    check_mode: bool = False,
-) -> PolicyChange:
-    """Merge the wanted statements into the bucket's policy, or take them out, and look whether that held.
-
-    Raises PolicyError, before anything is written, if a protected prefix would be open; S3Error; LostUpdateError.
-    """
-    try:
-        change = plan(read_policy(client, bucket), wanted, bucket, protected, absent=absent)
-    except UnsupportedError:
-        if not absent:
-            raise
-        return PolicyChange({}, {})
-    if change.changed and not check_mode:
-        _write(client, bucket, change.after)
-        _confirm(client, bucket, wanted, absent=absent)
-    return change
-
-
 def _write(client: t.Any, bucket: str, policy: Policy) -> None:
     operation = "PutBucketPolicy" if policy else "DeleteBucketPolicy"
     try:
@@ -133,24 +134,3 @@ def _write(client: t.Any, bucket: str, policy: Policy) -> None:
         raise type(trouble)(
             f"{trouble}{hint}", code=trouble.code, status=trouble.status, operation=operation
         ) from error
-
-
-def _confirm(client: t.Any, bucket: str, wanted: t.Sequence[Statement], *, absent: bool) -> None:
-    now: dict[str, t.Any] = {}
-    for pause in _LOOKS:
-        time.sleep(pause)
-        now = read_policy(client, bucket)
-        if satisfied(now, wanted, absent=absent):
-            return
-    sids = {str(statement["Sid"]) for statement in wanted}
-    kept = sorted({str(each.get("Sid")) for each in statements(now)} & sids)
-    if absent:
-        what = f"{', '.join(kept)} is there again"
-    elif set(kept) == sids:
-        what = f"{', '.join(kept)} is there, but not as it was written"
-    else:
-        what = f"{', '.join(sorted(sids - set(kept)))} is not there"
-    raise LostUpdateError(
-        f"the policy of bucket {bucket} was written, but {what}. Somebody else changed the policy at the same time, or"
-        " the store does not keep what it was given; run again, and look at the policy if that fails, too"
-    )

@@ -15,10 +15,16 @@ import json
 import re
 import typing as t
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.own_rules import (
+    Language,
+    RulesError,
+    check_ids,
+    merge,
+)
+
 Statement = t.Mapping[str, t.Any]
 Policy = t.Mapping[str, t.Any]
 
-SID_PREFIX = "FediverseMastodonS3"
 VERSION = "2012-10-17"
 
 _ELEMENTS = (
@@ -34,7 +40,7 @@ _ELEMENTS = (
 )
 
 
-class PolicyError(ValueError):
+class PolicyError(RulesError):
     """A policy or a statement can't be used. The text names it, and the remedy."""
 
 
@@ -77,21 +83,12 @@ def check_statements(wanted: t.Sequence[Statement], bucket: str, *, absent: bool
 
     absent: only the Sids are looked at.
 
-    Raises PolicyError.
+    Raises RulesError.
     """
-    seen: set[str] = set()
-    for number, statement in enumerate(wanted, 1):
-        sid = statement.get("Sid")
-        if not isinstance(sid, str) or not re.fullmatch(SID_PREFIX + "[A-Za-z0-9]+", sid):
-            raise PolicyError(
-                f"policy_statements: the Sid of statement {number}, {sid!r}, must begin with {SID_PREFIX} and go on"
-                f" with letters and digits, like {SID_PREFIX}PublicRead, so that nobody else's statement is touched"
-            )
-        if sid in seen:
-            raise PolicyError(f"policy_statements: {sid} is there twice; give each statement a Sid of its own")
-        seen.add(sid)
-        if not absent:
-            _check_elements(statement, sid, bucket)
+    check_ids(LANGUAGE, wanted)
+    if not absent:
+        for statement in wanted:
+            _check_elements(statement, str(statement["Sid"]), bucket)
 
 
 def _check_elements(statement: Statement, sid: str, bucket: str) -> None:
@@ -134,22 +131,7 @@ def merge_policy(current: Policy, wanted: t.Sequence[Statement], *, absent: bool
     All else stays as it is, in its order. The result equals current where nothing is to be done, and is {} if no
     statement is left.
     """
-    by_sid = {str(statement["Sid"]): statement for statement in wanted}
-    result: list[t.Any] = []
-    done: set[str] = set()
-    for statement in statements(current):
-        sid = _sid(statement)
-        if sid not in by_sid:
-            result.append(statement)
-        elif not absent and sid not in done:
-            same = same_statement(statement, by_sid[sid])
-            result.append(statement if same else dict(by_sid[sid]))
-            done.add(sid)
-    if not absent:
-        others = [statement for statement in result if _sid(statement) not in by_sid]
-        for sid, statement in by_sid.items():
-            if sid not in done and not any(same_statement(statement, other) for other in others):
-                result.append(dict(statement))
+    result = merge(LANGUAGE, statements(current), wanted, absent=absent)
     if result == statements(current):
         return dict(current)
     if not result:
@@ -162,18 +144,9 @@ def same_statement(one: Statement, other: Statement) -> bool:
     return _meaning(one) == _meaning(other)
 
 
-def satisfied(policy: Policy, wanted: t.Sequence[Statement], *, absent: bool = False) -> bool:
-    """Whether a policy holds (or, if absent, does not hold) the wanted statements already."""
-    return merge_policy(policy, wanted, absent=absent) == dict(policy)
-
-
 def as_text(policy: Policy) -> str:
     """Return the policy as the JSON to send; the order of elements is kept."""
     return json.dumps(policy)
-
-
-def _sid(statement: Statement) -> str:
-    return str(statement.get("Sid") or "")
 
 
 def _meaning(statement: Statement) -> dict[str, t.Any]:
@@ -223,3 +196,14 @@ def _is_texts(value: t.Any) -> bool:
 def _texts(value: t.Any) -> list[str]:
     entries = value if isinstance(value, list) else [value]
     return [str(entry).lower() if isinstance(entry, bool) else str(entry) for entry in entries]
+
+
+LANGUAGE = Language(
+    option="policy_statements",
+    noun="statement",
+    id_name="Sid",
+    example="FediverseMastodonS3PublicRead",
+    same=same_statement,
+    # MinIO drops one of two statements that mean the same.
+    covers=same_statement,
+)

@@ -111,6 +111,12 @@ def test_a_policy_that_is_right_is_left_alone(run, web):
         ({"policy_statements": []}, "policy_statements is empty"),
         ({"policy_statements": [{"Sid": "Theirs"}], "state": "absent"}, "must begin with FediverseMastodonS3"),
         ({"protected_prefixes": [""]}, "write it like backups/"),
+        ({"policy_statements": None}, "there is nothing to do"),
+        ({"cors_rules": [{"ID": "FediverseMastodonS3Cors"}]}, "needs AllowedOrigins"),
+        (
+            {"lifecycle_rules": [{"ID": "FediverseMastodonS3X", "Expiration": {"Days": 1}}]},
+            "would delete or move media",
+        ),
         ({"bucket": "s3://media"}, "is not a bucket's name"),
         ({"endpoint_url": "media.example.com"}, "has no scheme"),
         ({"profile": "p"}, "profile and access_key and secret_key are both set"),
@@ -121,3 +127,54 @@ def test_what_can_not_be_right_is_refused_before_anything_is_asked(run, web, opt
     for check in (False, True):
         assert named in run(check=check, **options)["msg"]
     assert web.requests == []
+
+
+CORS_RULE = {"ID": "FediverseMastodonS3Cors", "AllowedOrigins": ["*"], "AllowedMethods": ["GET"]}
+LIFECYCLE_RULE = {"ID": "FediverseMastodonS3AbortUploads", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+
+
+def test_only_what_is_given_is_looked_at(run, web):
+    web.answer = error(404, "NoSuchCORSConfiguration")
+    result = run(check=True, policy_statements=None, cors_rules=[CORS_RULE])
+    assert result["changed"]
+    assert result["cors_rules"] == [CORS_RULE]
+    assert "policy" not in result
+    assert "lifecycle_rules" not in result
+    assert json.loads(result["diff"]["before"]) == {"cors_rules": []}
+    assert json.loads(result["diff"]["after"]) == {"cors_rules": [CORS_RULE]}
+    assert [request[1].partition("?")[2] for request in web.requests] == ["cors"]
+
+
+def test_all_parts_are_read_before_any_is_written(run, web):
+    answers = {
+        "policy": error(404, "NoSuchBucketPolicy"),
+        "cors": error(404, "NoSuchCORSConfiguration"),
+        "lifecycle": error(403, "AccessDenied"),
+    }
+    web.answer = lambda method, path, headers: answers[path.partition("?")[2]](method, path, headers)
+    result = run(cors_rules=[CORS_RULE], lifecycle_rules=[LIFECYCLE_RULE])
+    assert "GetBucketLifecycleConfiguration: not allowed" in result["msg"]
+    assert not result["changed"]
+    assert {request[0] for request in web.requests} == {"GET"}
+
+
+def test_dates_of_others_do_not_trip_the_result(run, web):
+    web.answer = answer(
+        200,
+        "<LifecycleConfiguration><Rule><ID>old</ID><Prefix/><Status>Enabled</Status><Expiration>"
+        "<Date>2030-01-01T00:00:00Z</Date></Expiration></Rule></LifecycleConfiguration>",
+    )
+    result = run(check=True, policy_statements=None, lifecycle_rules=[LIFECYCLE_RULE])
+    assert "2030-01-01" in result["lifecycle_rules"][0]["Expiration"]["Date"]
+    assert "2030-01-01" in result["diff"]["before"]
+
+
+def test_a_store_without_such_rules_is_warned_of(run, web):
+    web.answer = error(501, "NotImplemented")
+    for check in (False, True):
+        result = run(check=check, policy_statements=None, cors_rules=[CORS_RULE], lifecycle_rules=[LIFECYCLE_RULE])
+        assert not result["changed"]
+        assert result["unsupported"] == ["cors", "lifecycle"]
+        assert "Access-Control-Allow-Origin" in json.dumps(result["warnings"])
+    result = run(state="absent", policy_statements=None, cors_rules=[CORS_RULE], lifecycle_rules=[LIFECYCLE_RULE])
+    assert (result["changed"], result["unsupported"]) == (False, [])

@@ -1,4 +1,4 @@
-"""The true state of a bucket's policy, by boto3 alone: `bucket.py STORE_FILE create|get|put BUCKET [POLICY]`."""
+"""A bucket's true policy and rules, by boto3 alone: `bucket.py STORE_FILE create|get|put|rules BUCKET [POLICY]`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ if action == "create":
     client.create_bucket(Bucket=bucket)
 elif action == "put":
     client.put_bucket_policy(Bucket=bucket, Policy=policy[0])
+elif action == "rules":
+    print(
+        json.dumps(
+            {
+                "cors": client.get_bucket_cors(Bucket=bucket)["CORSRules"],
+                "lifecycle": client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"],
+            }
+        )
+    )
 else:
     try:
         print(client.get_bucket_policy(Bucket=bucket)["Policy"])

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import bucket_policy as under_test
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import convergence
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
     PermissionDeniedError,
@@ -66,15 +67,17 @@ class Store:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(under_test.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(convergence.time, "sleep", lambda _seconds: None)
 
 
 def policy(*statements):
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def converge(store, **arguments):
-    return under_test.converge_policy(store, "media", [OURS], ["backups/"], **arguments)
+def converge(store, wanted=OURS, protected=("backups/",), *, absent=False, check_mode=False):
+    part = under_test.BucketPolicy("media", [wanted], protected, absent=absent)
+    change = part.plan(store)
+    return part.write(store, change) if change.changed and not check_mode else change
 
 
 def test_a_first_and_a_second_run():
@@ -120,7 +123,7 @@ def test_removal_does_not_trip_over_what_it_removes():
     ours = {**OURS, "Resource": "arn:aws:s3:::media/*"}
     assert converge(Store(policy(ours)), absent=True).after == {}
     theirs = {**ours, "Sid": "Theirs"}
-    unprotected = under_test.converge_policy(Store(policy(theirs, ours)), "media", [OURS], [], absent=True)
+    unprotected = converge(Store(policy(theirs, ours)), protected=(), absent=True)
     assert unprotected.after == policy(theirs)
 
 
@@ -128,10 +131,10 @@ def test_our_own_statement_must_not_open_a_protected_prefix():
     ours = {**OURS, "Resource": "arn:aws:s3:::media/*"}
     store = Store()
     with pytest.raises(PolicyError, match="FediverseMastodonS3PublicRead opens"):
-        under_test.converge_policy(store, "media", [ours], ["backups/"])
+        converge(store, ours)
     assert store.writes == 0
     # What is replaced is not held against the new.
-    assert under_test.converge_policy(Store(policy(ours)), "media", [OURS], ["backups/"]).changed
+    assert converge(Store(policy(ours))).changed
 
 
 @pytest.mark.parametrize(
@@ -143,12 +146,12 @@ def test_our_own_statement_must_not_open_a_protected_prefix():
     ],
 )
 def test_a_lost_update_is_reported(later, named):
-    with pytest.raises(under_test.LostUpdateError, match=named):
+    with pytest.raises(convergence.LostUpdateError, match=named):
         converge(Store(policy(), afterwards=[later] * 9))
 
 
 def test_a_lost_removal_is_reported():
-    with pytest.raises(under_test.LostUpdateError, match="is there again"):
+    with pytest.raises(convergence.LostUpdateError, match="is there again"):
         converge(Store(policy(OURS, FOREIGN), afterwards=[policy(OURS)] * 9), absent=True)
 
 
