@@ -9,16 +9,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: s3_sync_info
-short_description: Compare a folder with a bucket, and ask for its objects as visitors do
+short_description: Compare a folder with a bucket, and look at its objects as visitors do and with the key
 description:
   - Walks a folder and lists a bucket, and tells what is in both, what only one of them has, and what differs in size.
     Nothing is changed, and the memory that is needed does not depend on the number of files.
   - With O(public_url), asks without credentials for a sample of the objects that should be public, and of those that
     should be private, and for a listing of the bucket.
+  - With O(inspect), looks with the key at what the store keeps of the objects, by ACL, headers and content. It
+    finds what M(fediverse.mastodon_s3.s3_sync) with the option C(converge) repairs.
+  - An ACL says what was granted, a visitor what is granted in effect, by ACL, policy and the settings of the account
+    together. A store that ignores ACLs may show the one and do the other. So ask for both.
+  - O(public_url) and O(inspect) look at a sample, or with O(full) at everything.
   - Files and exposures follow from the same options as in M(fediverse.mastodon_s3.s3_sync). Once Mastodon uses the
     bucket, it deletes and suspends only there, so that files which only the disk has, and private objects whose files
     look public, are no mistakes any more.
-  - Differences do not make the task fail.
+  - Differences do not make the task fail. An object that is deleted while it is looked at is no difference.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.place
@@ -54,12 +59,30 @@ options:
       - File with certificates in PEM format, on the host that runs the module, of authorities to trust at O(public_url)
         beside those of the system.
     type: path
+  inspect:
+    description:
+      - What to look at with the key, for the objects that are in the sample, or for all of them with O(full).
+      - With V(acl), who is granted what by the ACL. It takes a request for each object, and needs the permission
+        C(s3:GetObjectAcl). Without O(exposure=acl), only the ACLs of private objects are looked at.
+      - With V(headers), the content type and the cache header that the store keeps. It takes a request for each object.
+      - With V(content), whether the file has the content that the object's ETag stands for. Each file is read from
+        disk, and nothing is fetched from the bucket. Of objects that were sent in parts, this works for the usual sizes
+        of parts.
+    type: list
+    elements: str
+    choices: [acl, headers, content]
+    default: []
   sample:
     description:
-      - How many public and how many private files are asked for. They are chosen evenly over the whole tree, the same
+      - How many public and how many private objects are looked at. They are chosen evenly over the whole tree, the same
         ones each time for the same tree.
     type: int
     default: 100
+  full:
+    description:
+      - Look at every object instead of O(sample) ones. Expect some hundreds of objects in a second.
+    type: bool
+    default: false
   limit:
     description:
       - How many names or examples each list of the result holds at most.
@@ -79,6 +102,22 @@ EXAMPLES = r"""
     credentials_file: /home/mastodon/live/.env.production
     public_url: https://files.example.com
   register: comparison
+
+- name: Look at every ACL and every header before the switch, and at the content of all files
+  fediverse.mastodon_s3.s3_sync_info:
+    src: /home/mastodon/live/public/system
+    bucket: mastodon-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    inspect: [acl, headers, content]
+    full: true
+  register: inspection
+
+- name: Tell what a sync with converge would repair
+  ansible.builtin.debug:
+    msg: >-
+      {{ inspection.inspected.acl.exposed }} objects are open that should be closed, and
+      {{ inspection.inspected.acl.hidden }} the other way round, such as {{ inspection.inspected.acl.examples }}
 
 - name: Stop if something is missing or exposed
   ansible.builtin.assert:
@@ -121,11 +160,17 @@ counts:
       type: int
       returned: always
     exposed:
-      description: Without ACLs, private files whose object is where the policy or the bucket itself shows it.
+      description:
+        - Without O(exposure=acl), private objects in a place that the policy, or the open bucket, shows to everybody.
+          With O(exposure=bucket) these are all objects below O(private_prefixes), whatever their age.
       type: int
       returned: always
     out_of_scope:
       description: Objects below O(key_prefix) that the options leave out, and newer than O(newer_than).
+      type: int
+      returned: always
+    vanished:
+      description: Objects that were deleted after they had been listed and before they were looked at.
       type: int
       returned: always
   sample:
@@ -137,6 +182,7 @@ counts:
     extra: 0
     exposed: 0
     out_of_scope: 0
+    vanished: 0
 left_out:
   description:
     - Numbers of paths on disk that are not compared, by reason, such as V(filtered), V(unknown_folder), V(kept_home),
@@ -164,7 +210,7 @@ size_differs:
   elements: str
   sample: []
 sampled:
-  description: What visitors got. All is 0 without O(public_url).
+  description: What visitors got, of a sample or with O(full) of everything. All is 0 without O(public_url).
   returned: always
   type: dict
   contains:
@@ -174,7 +220,7 @@ sampled:
       returned: always
       contains:
         asked:
-          description: How many were asked for. Fewer than O(sample) if there are no more, or if nothing answers.
+          description: How many were asked for. Fewer than there are, or than O(sample), if nothing answers.
           type: int
           returned: always
         readable:
@@ -215,7 +261,7 @@ sampled:
               type: str
               returned: always
     private:
-      description: Of files that should be private.
+      description: Of files that should be private, and of objects below O(private_prefixes) without a file.
       type: dict
       returned: always
       contains:
@@ -244,6 +290,129 @@ sampled:
   sample:
     public: {asked: 100, readable: 100, wrong_type: 0, wrong_cache_header: 0, unreadable: 0, examples: []}
     private: {asked: 2, denied: 2, readable: 0, unanswered: 0, examples: []}
+inspected:
+  description: What the store keeps, as far as O(inspect) asks for it, of a sample or with O(full) of everything.
+  returned: always
+  type: dict
+  contains:
+    acl:
+      description: What the ACLs say. V(none) without V(acl) in O(inspect).
+      type: dict
+      returned: always
+      contains:
+        objects:
+          description: How many were looked at. The other numbers add up to it.
+          type: int
+          returned: always
+        public_as_wanted:
+          description: How many everybody can read, and shall.
+          type: int
+          returned: always
+        private_as_wanted:
+          description: How many grant nothing to everybody or to every account of the provider, and shall not.
+          type: int
+          returned: always
+        exposed:
+          description: How many grant more than they should, to everybody or to every account of the provider.
+          type: int
+          returned: always
+        hidden:
+          description: How many should be public, and are not.
+          type: int
+          returned: always
+        unknown:
+          description: How many the store did not tell the ACL of, such as by a missing permission.
+          type: int
+          returned: always
+        examples: &reasons
+          description: Some that are not as they should be, and of those that are unknown one for each reason.
+          type: list
+          elements: dict
+          returned: always
+          contains:
+            key:
+              description: The file, masked if its name is as good as a password.
+              type: str
+              returned: always
+            reason:
+              description: What is wrong, or the store's error code.
+              type: str
+              returned: always
+    headers:
+      description: What the headers are like. V(none) without V(headers) in O(inspect).
+      type: dict
+      returned: always
+      contains:
+        objects:
+          description: How many were looked at.
+          type: int
+          returned: always
+        as_wanted:
+          description: How many have both headers as they should be.
+          type: int
+          returned: always
+        wrong_type:
+          description: How many have another C(Content-Type) than they should.
+          type: int
+          returned: always
+        wrong_cache_header:
+          description: How many have another C(Cache-Control) than O(cache_control).
+          type: int
+          returned: always
+        unknown:
+          description: How many the store did not tell the headers of.
+          type: int
+          returned: always
+        examples: *reasons
+    content:
+      description: What the contents are like. V(none) without V(content) in O(inspect).
+      type: dict
+      returned: always
+      contains:
+        objects:
+          description:
+            - How many were looked at. Those in RV(counts.size_differs) are not among them. The other numbers add up to
+              it.
+          type: int
+          returned: always
+        same:
+          description: How many have the content of their files.
+          type: int
+          returned: always
+        differs:
+          description: How many have another content of the same size.
+          type: int
+          returned: always
+        unknown:
+          description:
+            - How many can't be told. Their ETag is no digest of the content, or they were sent in parts of a size that
+              is not usual, or the file can't be read or has changed meanwhile.
+          type: int
+          returned: always
+        examples: *reasons
+  sample:
+    acl:
+      objects: 102
+      public_as_wanted: 99
+      private_as_wanted: 1
+      exposed: 1
+      hidden: 1
+      unknown: 0
+      examples:
+        - key: "backups/***"
+          reason: readable by everybody
+        - key: media_attachments/files/000/000/001/original/0123456789abcdef.png
+          reason: private, but should be public
+    headers:
+      objects: 101
+      as_wanted: 100
+      wrong_type: 1
+      wrong_cache_header: 0
+      unknown: 0
+      examples:
+        - key: accounts/avatars/000/000/001/original/0123456789abcdef.webp
+          reason: content type binary/octet-stream instead of image/webp
+    content: {objects: 101, same: 101, differs: 0, unknown: 0, examples: []}
 listable:
   description:
     - Whether everybody can list the bucket, at the store or at O(public_url). V(none) where no answer shows it.
@@ -252,23 +421,25 @@ listable:
   sample: false
 """
 
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import (
     is_listable_by_everybody,
-    stored_cache_control,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError, check_base
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptionsError,
     connection_argument_spec,
     connection_options,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit import Question, audit
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit import THREADS, Question, audit
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Aspect
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     CACHE_CONTROL,
@@ -279,6 +450,9 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
 
+# A store that hangs shall cost a minute or two.
+_PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "total_max_attempts": 3}}
+
 
 def _question(params: dict[str, Any]) -> Question:
     for name in ("sample", "limit"):
@@ -288,7 +462,8 @@ def _question(params: dict[str, Any]) -> Question:
         rules=rules_from(params),
         public_url=check_base("public_url", params["public_url"]) if params["public_url"] else None,
         public_ca_bundle=params["public_ca_bundle"] or None,
-        sample=params["sample"],
+        aspects=tuple(Aspect(name) for name in dict.fromkeys(params["inspect"])),
+        sample=None if params["full"] else params["sample"],
         limit=params["limit"],
         newer_than=params["newer_than"],
     )
@@ -297,14 +472,14 @@ def _question(params: dict[str, Any]) -> Question:
 def _run(params: dict[str, Any]) -> dict[str, Any]:
     question = _question(params)
     options = connection_options(params)
-    client = s3_client(options)
+    client = s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config}), max_pool_connections=THREADS)
     store = Store(client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
     source = Source(params["src"])
+    lookup = Lookup(client, params["bucket"])
     try:
-        result = audit(
-            question, source, store, lambda key: stored_cache_control(client, store.bucket, store.prefix + key)
-        )
+        result = audit(question, source, store, lookup)
     finally:
+        lookup.close()
         source.close()
     listable = is_listable_by_everybody(options, params["bucket"])
     seen = [answer for answer in (result["listable"], listable) if answer is not None]
@@ -321,7 +496,14 @@ def main() -> None:
             "newer_than": {"type": "float"},
             "public_url": {"type": "str"},
             "public_ca_bundle": {"type": "path"},
+            "inspect": {
+                "type": "list",
+                "elements": "str",
+                "choices": [aspect.value for aspect in Aspect],
+                "default": [],
+            },
             "sample": {"type": "int", "default": 100},
+            "full": {"type": "bool", "default": False},
             "limit": {"type": "int", "default": 20},
             **connection_argument_spec(),
         },

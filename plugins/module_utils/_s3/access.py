@@ -40,7 +40,7 @@ _PAUSE_SECONDS = 3.0
 # What a key or policy answers for some seconds after it was made, since IAM spreads it bit by bit:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 _EVENTUALLY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidClientTokenId"}
-_OPERATIONS = {"list_objects_v2": "ListObjectsV2", "head_bucket": "HeadBucket", "head_object": "HeadObject"}
+_OPERATIONS = {"list_objects_v2": "ListObjectsV2", "head_bucket": "HeadBucket"}
 # Answers after which botocore tries again in the right region.
 _ELSEWHERE = {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "301", "307"}
 # The hosts that belong to one region, which requests must be signed for.
@@ -120,15 +120,6 @@ def is_listable_by_everybody(options: ConnectionOptions, bucket: str) -> bool | 
     except S3Error:
         return None
     return True
-
-
-def stored_cache_control(client: t.Any, bucket: str, key: str) -> str | None:
-    """Return the Cache-Control that the store keeps for an object, None where it has none or does not tell."""
-    try:
-        found: str | None = _ask(client, "head_object", Bucket=bucket, Key=key).get("CacheControl")
-    except S3Error:
-        return None
-    return found
 
 
 def _look_once(options: ConnectionOptions, bucket: str, key_prefix: str) -> Access:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import re
 import ssl
@@ -90,6 +91,13 @@ class Visitor:
                 ) from error
         self._connection: http.client.HTTPConnection | None = None
         self._connected_to: tuple[str, str] = ("", "")
+        self._whole_address = False  # a proxy for plain HTTP wants it
+
+    def sibling(self) -> Visitor:
+        """Return another visitor of the same settings, for another thread."""
+        found = copy.copy(self)
+        found._connection = None  # noqa: SLF001 - its own class
+        return found
 
     def close(self) -> None:
         """Close the connection."""
@@ -155,22 +163,24 @@ class Visitor:
 
     def _connect(self, scheme: str, netloc: str, address: str) -> tuple[http.client.HTTPConnection, str]:
         url = urlsplit(address)
-        host, port = url.hostname or "", url.port or (443 if scheme == "https" else 80)
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        proxy = _proxy(scheme, host, port)
         if self._connection is None or self._connected_to != (scheme, netloc):
             self.close()
-            via_host, via_port = proxy or (host, port)
-            if scheme == "https":
-                self._connection = http.client.HTTPSConnection(
-                    via_host, via_port, timeout=self._timeout, context=self._tls
-                )
-                if proxy:
-                    self._connection.set_tunnel(host, port)
-            else:
-                self._connection = http.client.HTTPConnection(via_host, via_port, timeout=self._timeout)
+            self._connection = self._opened(scheme, url.hostname or "", url.port or (443 if scheme == "https" else 80))
             self._connected_to = (scheme, netloc)
-        return self._connection, address if proxy and scheme == "http" else target
+        if self._whole_address:
+            return self._connection, address
+        return self._connection, (url.path or "/") + (f"?{url.query}" if url.query else "")
+
+    def _opened(self, scheme: str, host: str, port: int) -> http.client.HTTPConnection:
+        proxy = _proxy(scheme, host, port)
+        via_host, via_port = proxy or (host, port)
+        self._whole_address = bool(proxy) and scheme == "http"
+        if scheme == "http":
+            return http.client.HTTPConnection(via_host, via_port, timeout=self._timeout)
+        connection = http.client.HTTPSConnection(via_host, via_port, timeout=self._timeout, context=self._tls)
+        if proxy:
+            connection.set_tunnel(host, port)
+        return connection
 
 
 def _proxy(scheme: str, host: str, port: int) -> tuple[str, int] | None:

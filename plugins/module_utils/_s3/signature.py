@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Signs PUT requests with AWS Signature Version 4, for what is sent without botocore. Pure.
+"""Signs requests with AWS Signature Version 4, for what is sent without botocore. Pure.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
@@ -41,14 +41,23 @@ class Signer:
         self._key = b""
 
     def headers(
-        self, path: str, host: str, headers: Mapping[str, str], payload_sha256: str, now: float
+        self,
+        path: str,
+        host: str,
+        headers: Mapping[str, str],
+        payload_sha256: str,
+        now: float,
+        *,
+        method: str = "PUT",
+        query: str = "",
     ) -> dict[str, str]:
-        """Return all headers of a signed PUT but Content-Length.
+        """Return all headers of a signed request but Content-Length.
 
         path: as it stands in the request line, see `encoded`.
         headers: names in lower case; values without leading, trailing or doubled spaces.
         payload_sha256: in hexadecimal digits, or `UNSIGNED_PAYLOAD`.
         now: seconds since the epoch.
+        query: sorted and encoded, with an equals sign after each name.
         """
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         if stamp[:8] != self._date:
@@ -59,7 +68,7 @@ class Signer:
         names = sorted(signed)
         listed = ";".join(names)
         lines = "".join([f"{name}:{signed[name]}\n" for name in names])
-        request = f"PUT\n{path}\n\n{lines}\n{listed}\n{payload_sha256}"
+        request = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload_sha256}"
         text = f"{_ALGORITHM}\n{stamp}\n{self._scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         signature = hmac.digest(self._key, text.encode(), "sha256").hex()
         signed["authorization"] = (

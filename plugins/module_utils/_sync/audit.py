@@ -2,39 +2,48 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Compares a tree with a bucket and asks as a visitor; changes nothing."""
+"""Compares a tree with a bucket, and looks closer at some or all of the objects; changes nothing."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Optional, Union
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import (
     Answer,
     Visitor,
     public_address,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.compare import (
     Comparison,
+    Reservoir,
+    Subject,
     compare,
     pairs_of,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.findings import (
+    AclsFound,
+    ContentsFound,
+    Findings,
+    HeadersFound,
+    PrivateSample,
+    PublicSample,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Aspect, Inspector
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.pool import in_order
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import Tree
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.visitors import (
-    Asker,
-    Expectations,
-    PrivateSample,
-    PublicSample,
-    ask_for_private,
-    ask_for_public,
-)
 
+THREADS = 32
+# More than one short silence of the store costs.
+_PATIENCE = 2 * THREADS
 _LIST_QUERY = "/?list-type=2&max-keys=1"
 
 
@@ -43,7 +52,8 @@ class Question:
     """What to compare.
 
     public_url: address below which the files' keys are public, without a slash at its end; None: nobody is asked.
-    sample: how many public and how many private files are asked for.
+    aspects: what is looked at with the key.
+    sample: how many public and how many private objects are looked at; None: all of them.
     limit: how many names and examples are kept in each list.
     newer_than: seconds since the epoch; only objects written later count as extra.
     """
@@ -51,114 +61,123 @@ class Question:
     rules: Rules
     public_url: Optional[str] = None
     public_ca_bundle: Optional[str] = None
-    sample: int = 100
+    aspects: tuple[Aspect, ...] = ()
+    sample: Optional[int] = 100
     limit: int = 20
     newer_than: Optional[float] = None
 
 
-def audit(
-    question: Question,
-    source: Source,
-    store: Store,
-    stored_cache_control: Callable[[str], Optional[str]],
-) -> dict[str, Any]:
-    """Return what tree and bucket have and lack, and what visitors get of it, in the words of the module's result.
+def audit(question: Question, source: Source, store: Store, lookup: Lookup) -> dict[str, Any]:
+    """Return what tree and bucket have and lack, and what was found of objects, in the words of the module's result.
 
     Raises:
         S3Error: the bucket can't be listed.
         SyncError: the walk or the listing can't be used.
         AddressError: C(public_ca_bundle) can't be used.
     """
-    if question.public_url is None:
+    with ExitStack() as stack:
+        visitors = None
+        if question.public_url is not None:
+            # First, so that options that can't be used fail before the long part.
+            visitors = _Visitors(question.public_url, question.public_ca_bundle)
+            stack.callback(visitors.close)
+        inspector = Inspector(
+            question.rules,
+            source,
+            lookup,
+            prefix=store.prefix,
+            aspects=question.aspects,
+            visit=visitors.ask if visitors else None,
+            patience=_PATIENCE,
+        )
+        compared, found = Comparison(question.limit), Findings(question.limit)
+        subjects: Iterable[Subject] = compare(
+            pairs_of(Tree(source, prefix_bytes=len(store.prefix.encode())), store.listing()),
+            question.rules,
+            compared,
+            now_ns=time.time_ns(),
+            newer_than=question.newer_than,
+        )
+        if question.sample is not None:
+            subjects = _sampled(subjects, question.sample)
+        if visitors or question.aspects:
+            for finding in in_order(inspector.look, subjects, THREADS):
+                found.add(finding)
+        else:
+            for _subject in subjects:
+                pass
         return {
-            **_comparison(_compared(question, source, store, sample=0)),
-            "sampled": {"public": _sample(PublicSample()), "private": _sample(PrivateSample())},
-            "listable": None,
+            **_comparison(compared, found),
+            "sampled": {"public": _plain(found.public), "private": _plain(found.private)},
+            "inspected": {
+                aspect.value: _plain(getattr(found, aspect.value)) if aspect in question.aspects else None
+                for aspect in Aspect
+            },
+            "listable": visitors.may_list(store.prefix) if visitors else None,
         }
-    # First, so that options that can't be used fail before the long part.
-    visitors = _Visitors(question)
-    try:
-        found = _compared(question, source, store, sample=question.sample)
-        expected = Expectations(question.rules, source, stored_cache_control)
-        asker = Asker(visitors.ask)
-        public = ask_for_public(asker, found.public.kept, expected, question.limit)
-        private = ask_for_private(asker, found.private.kept, question.rules.masked, question.limit)
-        return {
-            **_comparison(found),
-            "sampled": {"public": _sample(public), "private": _sample(private)},
-            "listable": visitors.may_list(store.prefix),
-        }
-    finally:
-        visitors.close()
 
 
-def _compared(question: Question, source: Source, store: Store, *, sample: int) -> Comparison:
-    found = Comparison(limit=question.limit, sample=sample)
-    compare(
-        pairs_of(Tree(source, prefix_bytes=len(store.prefix.encode())), store.listing()),
-        question.rules,
-        found,
-        now_ns=time.time_ns(),
-        newer_than=question.newer_than,
-    )
-    return found
+def _sampled(subjects: Iterable[Subject], size: int) -> Iterator[Subject]:
+    """Yield an even sample of the public and of the private ones, when all have been seen."""
+    public, private = Reservoir[Subject](size), Reservoir[Subject](size)
+    for subject in subjects:
+        (public if subject.public else private).offer(subject)
+    yield from public.kept
+    yield from private.kept
 
 
 class _Visitors:
     """One visitor for each thread."""
 
-    def __init__(self, question: Question) -> None:
-        self._question = question
+    def __init__(self, base: str, ca_bundle: Optional[str]) -> None:
+        self._base = base
         self._own = threading.local()
-        self._open = ExitStack()
         # Options that can't be used shall show here, not in a thread.
-        self._first = self._new()
+        self._first = Visitor(ca_bundle=ca_bundle)
+        self._all = [self._first]
 
     def close(self) -> None:
         """Close all connections."""
-        self._open.close()
+        for visitor in self._all:
+            visitor.close()
 
     def ask(self, key: str) -> Answer:
         """Ask for a key. Safe for several threads."""
-        visitor = getattr(self._own, "visitor", None)
+        visitor: Optional[Visitor] = getattr(self._own, "visitor", None)
         if visitor is None:
-            visitor = self._own.visitor = self._new()
-        answer: Answer = visitor.ask(public_address(self._question.public_url or "", key))
-        return answer
+            visitor = self._own.visitor = self._first.sibling()
+            self._all.append(visitor)
+        return visitor.ask(public_address(self._base, key))
 
     def may_list(self, prefix: str) -> Optional[bool]:
         """Return whether the root of the public address lists the bucket, None where no answer came."""
-        base = (self._question.public_url or "") + "/"
+        base = self._base + "/"
         root = base[: -len(prefix)] if prefix and base.endswith("/" + prefix) else base
         answer = self._first.get(root.rstrip("/") + _LIST_QUERY)
         if answer.status is None:
             return None
         return answer.status == 200 and b"<ListBucketResult" in answer.start
 
-    def _new(self) -> Visitor:
-        visitor = Visitor(ca_bundle=self._question.public_ca_bundle)
-        self._open.callback(visitor.close)
-        return visitor
 
-
-def _comparison(found: Comparison) -> dict[str, Any]:
+def _comparison(compared: Comparison, found: Findings) -> dict[str, Any]:
     return {
         "counts": {
-            "files": found.files,
-            "bytes": found.bytes,
-            "present": found.present,
-            "missing": found.missing_count,
-            "extra": found.extra_count,
-            "size_differs": found.size_differs_count,
-            "exposed": found.exposed,
-            "out_of_scope": found.out_of_scope,
+            "files": compared.files,
+            "bytes": compared.bytes,
+            "present": compared.present,
+            "missing": compared.missing_count,
+            "extra": compared.extra_count,
+            "size_differs": compared.size_differs_count,
+            "exposed": compared.exposed,
+            "out_of_scope": compared.out_of_scope,
+            "vanished": found.vanished,
         },
-        "left_out": dict(sorted(found.left_out.items())),
-        "missing": found.missing.names,
-        "extra": found.extra.names,
-        "size_differs": found.size_differs.names,
+        "left_out": dict(sorted(compared.left_out.items())),
+        "missing": compared.missing.names,
+        "extra": compared.extra.names,
+        "size_differs": compared.size_differs.names,
     }
 
 
-def _sample(sample: PublicSample | PrivateSample) -> dict[str, Any]:
-    return {**asdict(sample), "examples": [example._asdict() for example in sample.examples]}
+def _plain(counted: Union[PublicSample, PrivateSample, AclsFound, HeadersFound, ContentsFound]) -> dict[str, Any]:
+    return {**asdict(counted), "examples": [example._asdict() for example in counted.examples]}

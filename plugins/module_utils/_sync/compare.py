@@ -2,7 +2,10 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Holds a tree against a bucket: an ordered merge of the walk and the listing, in constant memory. Pure."""
+"""Holds a tree against a bucket: an ordered merge of the walk and the listing, in constant memory. Pure.
+
+What both have is handed on as subjects, for those who look closer.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Generic, NamedTuple, Optional, TypeVar
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Entry,
     Exposure,
+    ExposureMode,
     Item,
     Listed,
     Problem,
@@ -34,6 +38,23 @@ class Pair(NamedTuple):
     item: Optional[Item]
     stored: Optional[Listed]
     hidden: bool = False
+
+
+class Subject(NamedTuple):
+    """An object that can be looked at closer, and who may read it.
+
+    `entry` is its file; None where there is none, or the object should not be there: then only exposure can be judged.
+    """
+
+    key: str
+    exposure: Exposure
+    stored: Listed
+    entry: Optional[Entry] = None
+
+    @property
+    def public(self) -> bool:
+        """Whether everybody shall read it."""
+        return self.exposure is Exposure.PUBLIC
 
 
 class Reservoir(Generic[_T]):
@@ -72,13 +93,12 @@ class Capped:
 
 @dataclass
 class Comparison:
-    """What came of it. Counts are of files, but for `extra`, `out_of_scope` (objects).
+    """What came of it. Counts are of files, but for `extra`, `exposed` and `out_of_scope` (objects).
 
-    exposed: private files that the bucket holds in a place which its policy, or the open bucket, shows to everybody.
+    exposed: private objects in a place that the bucket's policy, or the open bucket, shows to everybody.
     """
 
     limit: int
-    sample: int
     files: int = 0
     bytes: int = 0
     present: int = 0
@@ -91,12 +111,9 @@ class Comparison:
     missing: Capped = field(init=False)
     extra: Capped = field(init=False)
     size_differs: Capped = field(init=False)
-    public: Reservoir[str] = field(init=False)
-    private: Reservoir[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.missing, self.extra, self.size_differs = (Capped(self.limit) for _list in range(3))
-        self.public, self.private = Reservoir(self.sample), Reservoir(self.sample)
 
 
 def compare(
@@ -106,55 +123,62 @@ def compare(
     *,
     now_ns: int,
     newer_than: Optional[float] = None,
-) -> None:
-    """Put into `result` what the pairs show.
+) -> Iterator[Subject]:
+    """Put into `result` what the pairs show, and yield the objects whose exposure is known, in their order.
 
     newer_than: seconds since the epoch; an object that was written before is not extra.
     """
     for item, stored, hidden in pairs:
+        subject = None
         if isinstance(item, Entry):
-            _file(item, stored, rules, result, now_ns)
+            subject = _file(item, stored, rules, result, now_ns)
         elif item is not None:
             result.left_out[item.kind.value] += 1
         elif stored is not None and not hidden:
-            _object(stored, rules, result, newer_than)
+            subject = _object(stored, rules, result, newer_than)
+        if subject is not None:
+            yield subject
 
 
-def _file(entry: Entry, stored: Optional[Listed], rules: Rules, result: Comparison, now_ns: int) -> None:
+def _file(entry: Entry, stored: Optional[Listed], rules: Rules, result: Comparison, now_ns: int) -> Optional[Subject]:
     in_public_place = rules.scope(entry.key).exposure is Exposure.PUBLIC
     if in_public_place and rules.hides(entry.mode) and rules.is_fresh(entry, now_ns):
         result.left_out[Reason.SETTLING.value] += 1
-        return
+        return None
     verdict = rules.judge(entry)
     if verdict.exposure is None:
         reason = verdict.reason or Reason.UNKNOWN_FOLDER
         result.left_out[reason.value] += 1
-        if reason is Reason.KEPT_HOME and stored is not None:
-            result.exposed += 1
-            result.private.offer(entry.key)
-        return
+        if reason is not Reason.KEPT_HOME or stored is None:
+            return None
+        result.exposed += 1
+        return Subject(entry.key, Exposure.PRIVATE, stored)
     result.files += 1
     result.bytes += entry.size
     if stored is None:
         result.missing_count += 1
         result.missing.add(rules.masked(entry.key))
-        return
+        return None
     result.present += 1
     if stored.size != entry.size:
         result.size_differs_count += 1
         result.size_differs.add(rules.masked(entry.key))
-    sample = result.public if verdict.exposure is Exposure.PUBLIC else result.private
-    sample.offer(entry.key)
+    return Subject(entry.key, verdict.exposure, stored, entry)
 
 
-def _object(stored: Listed, rules: Rules, result: Comparison, newer_than: Optional[float]) -> None:
-    if newer_than is not None and stored.modified <= newer_than:
-        return
-    if rules.scope(stored.key).exposure is None:
-        result.out_of_scope += 1
-        return
-    result.extra_count += 1
-    result.extra.add(rules.masked(stored.key))
+def _object(stored: Listed, rules: Rules, result: Comparison, newer_than: Optional[float]) -> Optional[Subject]:
+    scope = rules.scope(stored.key).exposure
+    private = scope is Exposure.PRIVATE
+    if private and rules.mode is ExposureMode.BUCKET:
+        result.exposed += 1
+    if newer_than is None or stored.modified > newer_than:
+        if scope is not None:
+            result.extra_count += 1
+            result.extra.add(rules.masked(stored.key))
+        else:
+            result.out_of_scope += 1
+    # Without a file only the place tells who may read it, and below a public prefix it may be anybody or nobody.
+    return Subject(stored.key, Exposure.PRIVATE, stored) if private else None
 
 
 def pairs_of(items: Iterable[Item], objects: Iterable[Listed]) -> Iterator[Pair]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import Any, BinaryIO, Callable, Optional
+from typing import Any, BinaryIO, Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content_types import SNIFF_BYTES, by_content
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
@@ -90,6 +90,18 @@ def is_md5(etag: str) -> bool:
     return _PLAIN.match(etag) is not None
 
 
+class _Hashed(NamedTuple):
+    """What came of hashing a file: as it was `before` and `after`, and whether its content `matches` the digest."""
+
+    before: Entry
+    after: Entry
+    matches: bool
+
+
+class ContentUnknownError(Exception):
+    """Whether file and object have the same content can't be said; the text says why."""
+
+
 def unchanged_row(source: Source, action: Action) -> Optional[Row]:
     """Return the action's row with the file's metadata of now if its content is what the store holds, None if not.
 
@@ -101,16 +113,43 @@ def unchanged_row(source: Source, action: Action) -> Optional[Row]:
     row = action.row
     if row is None or not row.digest:
         return None
-    digests = _digests_for(row.digest, row.size)
-    with os.fdopen(source.open_file(action.key), "rb", buffering=0) as body:
-        before = entry_of(action.key, os.fstat(body.fileno()))
-        for piece in iter(lambda: body.read(_READ_BYTES), b""):
-            for digest in digests:
-                digest.update(piece)
-        after = entry_of(action.key, os.fstat(body.fileno()))
-    if after != before or row.digest not in map(_said, digests):
+    before, after, matches = _hashed(source, action.key, row.digest, row.size)
+    if after != before or not matches:
         return None
     return row._replace(size=after.size, mtime_ns=after.mtime_ns, ctime_ns=after.ctime_ns, mode=after.mode)
+
+
+def is_same(source: Source, entry: Entry, etag: str) -> bool:
+    """Return whether the file of `entry` has the content that an object's ETag stands for. The object is not read.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+
+    Raises:
+        ContentUnknownError: the ETag does not show it, or the file can't be read or has changed since the walk.
+    """
+    in_parts = _MULTIPART.match(etag) is not None
+    if not in_parts and not is_md5(etag):
+        raise ContentUnknownError("the ETag is no digest of the content")
+    try:
+        _before, after, matches = _hashed(source, entry.key, etag, entry.size)
+    except OSError as error:
+        raise ContentUnknownError(f"the file can't be read: {error.strerror}") from error
+    if content_of(after) != content_of(entry):
+        raise ContentUnknownError("the file has changed meanwhile")
+    if in_parts and not matches:
+        raise ContentUnknownError("the object has another content, or was sent in parts of another size")
+    return matches
+
+
+def _hashed(source: Source, key: str, digest: str, size: int) -> _Hashed:
+    digests = _digests_for(digest, size)
+    with os.fdopen(source.open_file(key), "rb", buffering=0) as body:
+        before = entry_of(key, os.fstat(body.fileno()))
+        for piece in iter(lambda: body.read(_READ_BYTES), b""):
+            for each in digests:
+                each.update(piece)
+        after = entry_of(key, os.fstat(body.fileno()))
+    return _Hashed(before, after, digest in map(_said, digests))
 
 
 def _digests_for(digest: str, size: int) -> list[Any]:

@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -75,6 +77,7 @@ def test_what_is_found_out_is_no_failure():
         ("s3_sync_info", {"src": "/", "limit": -1}, "limit"),
         ("s3_sync_info", {"src": "/", "public_url": "files.example.com"}, "public_url"),
         ("s3_sync_info", {"src": "/", "public_prefixes": ["/accounts"]}, "public_prefixes"),
+        ("s3_sync_info", {"src": "/", "inspect": ["acls"]}, "acls"),
         ("s3_sync_info", {"src": "/no/such/folder"}, "/no/such/folder"),
         ("s3_sync_info", {"src": os.path.abspath(__file__)}, "not a folder"),
     ],
@@ -98,3 +101,40 @@ def test_a_bundle_that_is_none_is_refused(tmp_path, web):
     )
     assert failed["failed"] is True
     assert "ca.pem" in failed["msg"]
+
+
+def test_a_store_that_stops_answering_costs_seconds_and_is_told(tmp_path, web):
+    listed = ""
+    for number in range(300):
+        name = f"cache/{number:03}.png"
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+        listed += (
+            f"<Contents><Key>{name}</Key><Size>1</Size><ETag>e</ETag>"
+            "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+        )
+    listing = f"<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>".encode()
+    quiet = threading.Event()
+
+    def answer(method, path, headers):
+        if "list-type" not in path:
+            quiet.wait(60)
+        return (200, {}, listing)
+
+    web.answer = answer
+    began = time.monotonic()
+    try:
+        found = run(
+            "s3_sync_info",
+            src=str(tmp_path),
+            endpoint_url=web.url,
+            inspect=["acl", "headers"],
+            full=True,
+            aws_config={"read_timeout": 0.2, "retries": {"total_max_attempts": 1}},
+        )["inspected"]
+    finally:
+        quiet.set()
+    assert time.monotonic() - began < 45
+    assert (found["acl"]["objects"], found["acl"]["unknown"]) == (300, 300)
+    assert (found["headers"]["objects"], found["headers"]["unknown"]) == (300, 300)
+    assert {example["reason"] for example in found["headers"]["examples"]} >= {"ReadTimeoutError"}

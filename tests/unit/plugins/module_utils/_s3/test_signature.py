@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import calendar
+import functools
 import random
 import string
 import time
@@ -27,7 +28,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signatur
 ODD = string.printable + "äöü€漢字😀\u00a0\u2028"
 
 
-def signed_by_botocore(client, key, **arguments):
+def signed_by_botocore(client, key, operation="PutObject", **arguments):
     """Return the request that botocore would send."""
     found = []
 
@@ -38,12 +39,17 @@ def signed_by_botocore(client, key, **arguments):
         found.append(request)
         raise StopError
 
-    client.meta.events.register_first("before-send.s3.PutObject", keep)
+    methods = {
+        "PutObject": functools.partial(client.put_object, Body=b""),
+        "HeadObject": client.head_object,
+        "GetObjectAcl": client.get_object_acl,
+    }
+    client.meta.events.register_first(f"before-send.s3.{operation}", keep)
     try:
         with pytest.raises(StopError):
-            client.put_object(Bucket="media", Key=key, Body=b"", **arguments)
+            methods[operation](Bucket="media", Key=key, **arguments)
     finally:
-        client.meta.events.unregister("before-send.s3.PutObject", keep)
+        client.meta.events.unregister(f"before-send.s3.{operation}", keep)
     return found[0]
 
 
@@ -96,6 +102,29 @@ def test_the_signature_is_botocores(endpoint, style, token):
         mine = signer.headers(path, address.host, said, UNSIGNED_PAYLOAD, now)
         assert mine["authorization"] == theirs["authorization"], key
         assert mine.get("x-amz-security-token") == token
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "query"), [("HeadObject", "HEAD", ""), ("GetObjectAcl", "GET", "acl=")]
+)
+def test_so_is_that_of_a_question(operation, method, query):
+    options = ConnectionOptions(
+        endpoint_url="https://store.example.org", region="r", access_key="A", secret_key="b", session_token="c/d"
+    )
+    client = s3_client(options)
+    address = address_of(client, "media")
+    signer = Signer(address.keys, address.region)
+    chance = random.Random(operation)
+    for _each in range(30):
+        key = "cache/" + "".join(chance.choices(ODD, k=chance.randrange(1, 60))).strip("/")
+        request = signed_by_botocore(client, key, operation)
+        theirs = {name.lower(): text(value) for name, value in request.headers.items()}
+        now = calendar.timegm(time.strptime(theirs["x-amz-date"], "%Y%m%dT%H%M%SZ"))
+        payload = theirs["x-amz-content-sha256"]
+        path = address.path + encoded(key)
+        mine = signer.headers(path, address.host, {}, payload, now, method=method, query=query)
+        assert request.method == method
+        assert mine["authorization"] == theirs["authorization"], key
 
 
 def test_a_new_day_gets_a_new_key():

@@ -38,12 +38,17 @@ def stored(key, size=1, modified=DATE):
     return Listed(key, size, "etag", modified)
 
 
-def run(items, objects, *, mode="acl", exclude=(), limit=20, sample=100, newer_than=None):
-    found = under_test.Comparison(limit=limit, sample=sample)
-    under_test.compare(
+def run(items, objects, *, mode="acl", exclude=(), limit=20, newer_than=None):
+    found = under_test.Comparison(limit=limit)
+    subjects = under_test.compare(
         under_test.pairs_of(items, objects), rules(mode, exclude), found, now_ns=NOW, newer_than=newer_than
     )
+    found.subjects = list(subjects)
     return found
+
+
+def keys(found, *, public):
+    return [subject.key for subject in found.subjects if subject.public is public]
 
 
 def test_each_kind_of_difference_is_counted_and_named():
@@ -83,11 +88,34 @@ def test_a_hidden_file_is_private_with_acls_and_must_be_missing_with_a_policy():
     objects = [stored("media/left"), stored("media/open")]
     acl = run(items, objects)
     assert (acl.files, acl.missing_count, acl.exposed) == (3, 1, 0)
-    assert (acl.public.kept, acl.private.kept) == (["media/open"], ["media/left"])
+    assert (keys(acl, public=True), keys(acl, public=False)) == (["media/open"], ["media/left"])
     policy = run(items, objects, mode="policy")
     assert (policy.files, policy.missing_count, policy.exposed) == (1, 0, 1)
     assert policy.left_out == {"kept_home": 2}
-    assert policy.private.kept == ["media/left"]
+    assert keys(policy, public=False) == ["media/left"]
+    assert [subject.entry for subject in policy.subjects] == [None, items[2]]
+
+
+def test_in_an_open_bucket_nothing_private_may_be():
+    items = [entry("backups/file.zip"), entry("media/file", mode=0o600), entry("media/open")]
+    objects = [stored("backups/file.zip"), stored("backups/old.zip", modified=DATE - 9), stored("media/file")]
+    found = run(items, objects, mode="bucket", newer_than=DATE)
+    assert (found.files, found.missing_count, found.exposed) == (1, 1, 3)
+    assert (found.extra_count, found.left_out) == (0, {"kept_home": 2})
+    assert keys(found, public=False) == ["backups/file.zip", "backups/old.zip", "media/file"]
+    # What the options leave alone is not judged.
+    assert run([], objects, mode="bucket", exclude=["backups/**"]).exposed == 0
+
+
+def test_private_places_are_looked_at_where_no_file_is_left_too():
+    found = run(
+        [],
+        [stored("backups/a.zip"), stored("backups/b.zip", modified=DATE - 9), stored("media/c")],
+        newer_than=DATE - 1,
+    )
+    assert keys(found, public=False) == ["backups/a.zip", "backups/b.zip"]
+    assert keys(found, public=True) == []
+    assert (found.extra_count, found.exposed) == (2, 0)
 
 
 def test_a_file_that_may_be_in_the_writing_is_left_out():

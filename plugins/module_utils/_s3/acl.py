@@ -1,0 +1,62 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the ACL of an object grants to everybody. Pure.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html
+"""
+
+from __future__ import annotations
+
+import typing as t
+from xml.etree import ElementTree as ET
+
+_EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
+_EVERY_ACCOUNT = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+_READS = {"READ", "FULL_CONTROL"}
+_CHANGES = {"WRITE", "WRITE_ACP", "FULL_CONTROL"}
+
+
+class Acl(t.NamedTuple):
+    """What an ACL grants to others than single accounts.
+
+    readable: everybody can read the object.
+    changeable: everybody, or every account of the provider, can change the ACL or more.
+    closed: neither everybody nor every account of the provider is granted anything.
+    """
+
+    readable: bool
+    changeable: bool
+    closed: bool
+
+
+def acl_of(grants: t.Iterable[t.Mapping[str, t.Any]]) -> Acl:
+    """Return what grants, in the shape of boto3's C(get_object_acl), amount to."""
+    given = [(str((grant.get("Grantee") or {}).get("URI") or ""), str(grant.get("Permission"))) for grant in grants]
+    open_grants = [(group, right) for group, right in given if group in (_EVERYBODY, _EVERY_ACCOUNT)]
+    return Acl(
+        readable=any(group == _EVERYBODY and right in _READS for group, right in open_grants),
+        changeable=any(right in _CHANGES for _group, right in open_grants),
+        closed=not open_grants,
+    )
+
+
+def grants_of(answer: bytes) -> list[dict[str, t.Any]]:
+    """Return the grants of an answer to GetObjectAcl in the shape of boto3.
+
+    Raises ValueError: it is no such answer.
+    """
+    try:
+        root = ET.fromstring(answer)  # noqa: S314 - botocore reads the same answer in the same way
+    except ET.ParseError as error:
+        raise ValueError(f"no XML: {error}") from error
+    if root.tag.rpartition("}")[2] != "AccessControlPolicy" or root.find("{*}AccessControlList") is None:
+        raise ValueError(f"no ACL, but {root.tag[:80]}")
+    return [
+        {
+            "Grantee": {"URI": grant.findtext("{*}Grantee/{*}URI")},
+            "Permission": grant.findtext("{*}Permission"),
+        }
+        for grant in root.iterfind("{*}AccessControlList/{*}Grant")
+    ]

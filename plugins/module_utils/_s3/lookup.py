@@ -1,0 +1,170 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Asks the store what it keeps of single objects, with the key: quickly over a kept connection, else through boto3.
+
+boto3 spends several times more on such a small request than it takes, and threads make it no faster. So each question
+is asked without it first; whatever is not a plain answer is left to boto3, with its retries and its errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+import time
+import typing as t
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl, acl_of, grants_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys, Signer, encoded
+
+_NO_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
+_MOST_ANSWER_BYTES = 256 * 1024
+_OK = 200
+
+
+class Head(t.NamedTuple):
+    """What a store keeps of an object beside its content.
+
+    etag: without quotes. encrypted: with a key that makes the ETag something else than a digest of the content.
+    """
+
+    content_type: str | None
+    cache_control: str | None
+    etag: str
+    encrypted: bool
+
+
+class Lookup:
+    """Asks for the objects of one bucket. Safe for several threads, each of which keeps a connection."""
+
+    def __init__(self, client: t.Any, bucket: str) -> None:
+        """Use `client` (boto3) for all that is not plain."""
+        self._client = client
+        self._bucket = bucket
+        self._address = address_of(client, bucket)
+        self._context = self._address.context() if self._address else None
+        self._own = threading.local()
+        self._lines: list[_Line] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for line in self._lines:
+            line.close()
+
+    def head(self, key: str) -> Head | None:
+        """Return what the store keeps of `key`, None where it has no such object. Raises S3Error."""
+        quick = self._quickly("HEAD", key, "")
+        if quick is not None:
+            headers, _body = quick
+            return _head(
+                headers.get("content-type"),
+                headers.get("cache-control"),
+                headers.get("etag", ""),
+                headers.get("x-amz-server-side-encryption", ""),
+                "x-amz-server-side-encryption-customer-algorithm" in headers,
+            )
+        answer = self._thoroughly("HeadObject", "head_object", key)
+        if answer is None:
+            return None
+        return _head(
+            answer.get("ContentType"),
+            answer.get("CacheControl"),
+            str(answer.get("ETag", "")),
+            str(answer.get("ServerSideEncryption", "")),
+            "SSECustomerAlgorithm" in answer,
+        )
+
+    def acl(self, key: str) -> Acl | None:
+        """Return the ACL of `key`, None where there is no such object. Raises S3Error."""
+        quick = self._quickly("GET", key, "acl")
+        if quick is not None:
+            try:
+                return acl_of(grants_of(quick[1]))
+            except ValueError:
+                pass  # boto3 says best what is the matter
+        answer = self._thoroughly("GetObjectAcl", "get_object_acl", key)
+        return None if answer is None else acl_of(answer.get("Grants") or [])
+
+    def _quickly(self, method: str, key: str, query: str) -> tuple[t.Mapping[str, str], bytes] | None:
+        if self._address is None:
+            return None
+        line: _Line | None = getattr(self._own, "line", None)
+        if line is None:
+            line = self._own.line = _Line(self._address, self._context, lambda: keys_of(self._client))
+            with self._lock:
+                self._lines.append(line)
+        return line.ask(method, key, query)
+
+    def _thoroughly(self, operation: str, method: str, key: str) -> dict[str, t.Any] | None:
+        try:
+            answer: dict[str, t.Any] = getattr(self._client, method)(Bucket=self._bucket, Key=key)
+        except Exception as error:
+            told = translate(error, operation)
+            if isinstance(told, NotFoundError) and told.code != "NoSuchBucket":
+                return None
+            raise told from error
+        return answer
+
+
+class _Line:
+    """One thread's connection and signature."""
+
+    def __init__(self, address: Address, context: t.Any, keys: t.Callable[[], Keys]) -> None:
+        self._address = address
+        self._keys = keys
+        self._signer = Signer(address.keys, address.region) if address.keys else None
+        host, port, timeout = address.hostname, address.port, address.read_timeout
+        self._connection = (
+            http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+            if address.tls
+            else http.client.HTTPConnection(host, port, timeout=timeout)
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def ask(self, method: str, key: str, query: str) -> tuple[t.Mapping[str, str], bytes] | None:
+        """Return headers, their names in lower case, and body of a plain success, None where it is anything else."""
+        try:
+            return self._exchange(method, key, query)
+        except (OSError, ValueError, http.client.HTTPException):
+            self.close()
+            return None
+
+    def _exchange(self, method: str, key: str, query: str) -> tuple[t.Mapping[str, str], bytes] | None:
+        path = self._address.path + encoded(key)
+        headers = self._signing().headers(
+            path,
+            self._address.host,
+            {},
+            _NO_BODY_SHA256,
+            time.time(),
+            method=method,
+            query=f"{query}=" if query else "",
+        )
+        headers["user-agent"] = self._address.user_agent
+        self._connection.request(method, f"{path}?{query}" if query else path, headers=headers)
+        response = self._connection.getresponse()
+        body = response.read(_MOST_ANSWER_BYTES)
+        if not response.isclosed():
+            self.close()
+        if response.status != _OK:
+            return None
+        return {name.lower(): value for name, value in response.getheaders()}, body
+
+    def _signing(self) -> Signer:
+        if self._signer is None or self._address.keys is None:
+            keys = self._keys()
+            if self._signer is None or self._signer.keys != keys:
+                self._signer = Signer(keys, self._address.region)
+        return self._signer
+
+
+def _head(content_type: str | None, cache_control: str | None, etag: str, encryption: str, customer_key: bool) -> Head:
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+    return Head(content_type, cache_control, etag.strip('"'), encryption.startswith("aws:kms") or customer_key)
