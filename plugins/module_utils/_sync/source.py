@@ -93,7 +93,8 @@ class Source:
 
     def open_folder(self, parent: int | None, name: str) -> int:
         """Open folder `name` in `parent` (None: the root) without following a link; the caller closes it."""
-        return os.open(name or ".", _FOLDER_FLAGS, dir_fd=self._root if parent is None else parent)
+        native = name.encode(errors="surrogateescape") or b"."
+        return os.open(native, _FOLDER_FLAGS, dir_fd=self._root if parent is None else parent)
 
     def open_file(self, key: str) -> int:
         """Open the regular file of `key` for reading and return its descriptor; the caller closes it.

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+from typing import Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Entry,
@@ -19,6 +23,14 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+# Names of one folder that are sorted at once. Where there are more, they are kept as a few long texts: a million of
+# them would take as much memory as all the rest of a run.
+_SORTED_AT_ONCE = 10_000
+_BETWEEN = "\0"
+_NAMES_ARE_UTF8 = sys.getfilesystemencoding().lower() == "utf-8"
+
+# An open folder: its descriptor, its path as it begins keys, and the names in it that are still to come.
+_Open = tuple[int, str, Iterator[str]]
 
 
 class Tree:
@@ -38,68 +50,74 @@ class Tree:
     def __iter__(self) -> Iterator[Item]:
         """Yield items in the byte order of their keys.
 
-        A folder is sorted as `name/`, as S3 sorts: `a-b` comes before `a/b`, though `a` comes before `a-b`.
+        A folder is sorted as `name/`, as S3 sorts: `a-b` comes before `a/b`, though `a` comes before `a-b`. Names are
+        sorted as text, which is the order of their bytes in UTF-8; those that are no UTF-8 become no keys.
         """
-        stack: list[tuple[int, bytes, Iterator[bytes]]] = []
+        # A run that changes nothing spends most of its time here, so as little as possible is done for each file.
+        stack: list[_Open] = []
+        limit, lstat, new = self._limit, os.lstat, tuple.__new__
         try:
-            yield from self._enter(None, b"", stack)
+            problem = self._enter(None, "", stack)
+            if problem is not None:
+                yield problem
             while stack:
                 folder, path, names = stack[-1]
-                name = next(names, None)
-                if name is None:
+                for name in names:
+                    key = path + name
+                    if name[-1] == "/":
+                        problem = self._enter(folder, key, stack)
+                        if problem is not None:
+                            yield problem
+                        break
+                    if len(key) > limit or not key.isascii():
+                        problem = self._bad_key(key)
+                        if problem is not None:
+                            yield problem
+                            continue
+                    try:
+                        status = lstat(name.encode(errors="surrogateescape"), dir_fd=folder)
+                    except FileNotFoundError:
+                        continue
+                    except OSError as error:
+                        yield Problem(key, ProblemKind.UNREADABLE, error.strerror or "", folder=False)
+                        continue
+                    mode = status.st_mode
+                    if not stat.S_ISREG(mode):
+                        yield _no_file(folder, name, key, mode)
+                        continue
+                    # As entry_of does, but without a call.
+                    yield new(Entry, (key, status.st_size, status.st_mtime_ns, status.st_ctime_ns, mode & 0o7777))
+                else:
                     os.close(folder)
                     stack.pop()
-                elif name.endswith(b"/"):
-                    yield from self._enter(folder, path + name, stack)
-                else:
-                    yield from self._file(folder, path + name, name)
         finally:
             for folder, _path, _names in stack:
                 os.close(folder)
 
-    def _enter(
-        self, parent: int | None, path: bytes, stack: list[tuple[int, bytes, Iterator[bytes]]]
-    ) -> Iterator[Problem]:
-        key = _text(path)
-        if key is None:
-            yield Problem(_shown(path), ProblemKind.BAD_NAME, "the name is not UTF-8", folder=True)
-            return
+    def _enter(self, parent: int | None, path: str, stack: list[_Open]) -> Optional[Problem]:
+        """Open a folder and put it on the stack, or return why that can't be; one that is gone is no problem."""
+        if not path.isascii() and not _is_text(path):
+            return Problem(_shown(path), ProblemKind.BAD_NAME, "the name is not UTF-8", folder=True)
         try:
-            folder = self._source.open_folder(parent, os.fsdecode(path.rstrip(b"/").rpartition(b"/")[2]))
+            folder = self._source.open_folder(parent, path[path.rfind("/", 0, -1) + 1 : -1])
         except FileNotFoundError:
-            return
+            return None
         except OSError as error:
-            yield Problem(key, ProblemKind.UNREADABLE, error.strerror or "", folder=True)
-            return
+            return Problem(path, ProblemKind.UNREADABLE, error.strerror or "", folder=True)
         try:
             names = _sorted_names(folder)
         except OSError as error:
             os.close(folder)
-            yield Problem(key, ProblemKind.UNREADABLE, error.strerror or "", folder=True)
-            return
-        stack.append((folder, path, iter(names)))
+            return Problem(path, ProblemKind.UNREADABLE, error.strerror or "", folder=True)
+        stack.append((folder, path, names))
+        return None
 
-    def _file(self, folder: int, path: bytes, name: bytes) -> Iterator[Item]:
-        key = _text(path)
-        if key is None:
-            yield Problem(_shown(path), ProblemKind.BAD_NAME, "the name is not UTF-8", folder=False)
-            return
-        if len(path) > self._limit:
-            yield Problem(key, ProblemKind.LONG_KEY, f"the key is longer than {MAX_KEY_BYTES} bytes", folder=False)
-            return
-        try:
-            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            yield Problem(key, ProblemKind.UNREADABLE, error.strerror or "", folder=False)
-            return
-        if stat.S_ISREG(status.st_mode):
-            yield entry_of(key, status)
-        elif stat.S_ISLNK(status.st_mode):
-            yield _link(folder, name, key)
-        else:
-            yield Problem(key, ProblemKind.SPECIAL_FILE, "neither a file nor a folder", folder=False)
+    def _bad_key(self, key: str) -> Optional[Problem]:
+        if not _is_text(key):
+            return Problem(_shown(key), ProblemKind.BAD_NAME, "the name is not UTF-8", folder=False)
+        if len(key.encode()) > self._limit:
+            return Problem(key, ProblemKind.LONG_KEY, f"the key is longer than {MAX_KEY_BYTES} bytes", folder=False)
+        return None
 
 
 def entry_of(key: str, status: os.stat_result) -> Entry:
@@ -107,20 +125,47 @@ def entry_of(key: str, status: os.stat_result) -> Entry:
     return Entry(key, status.st_size, status.st_mtime_ns, status.st_ctime_ns, stat.S_IMODE(status.st_mode))
 
 
-def _sorted_names(folder: int) -> list[bytes]:
+def _sorted_names(folder: int) -> Iterator[str]:
+    """Return the names in a folder in order, those of folders with a slash at their end."""
     with os.scandir(folder) as found:
-        names = [
-            os.fsencode(entry.name) + b"/" if entry.is_dir(follow_symlinks=False) else os.fsencode(entry.name)
-            for entry in found
-        ]
+        names = _some_names(found)
+        if len(names) < _SORTED_AT_ONCE:
+            return iter(names)
+        packed = []
+        while names:
+            packed.append(_BETWEEN.join(names))
+            names = _some_names(found)
+    return merge(*map(_unpacked, packed))
+
+
+def _some_names(found: Iterator[os.DirEntry[str]]) -> list[str]:
+    names = [
+        entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+        for entry in islice(found, _SORTED_AT_ONCE)
+    ]
+    if not _NAMES_ARE_UTF8:
+        names = [os.fsencode(name).decode(errors="surrogateescape") for name in names]
     names.sort()
     return names
 
 
-def _link(folder: int, name: bytes, key: str) -> Problem:
-    """Tell a link to a folder, which hides whatever was below its name, from all others."""
+def _unpacked(names: str) -> Iterator[str]:
+    start = 0
+    while True:
+        end = names.find(_BETWEEN, start)
+        if end < 0:
+            yield names[start:]
+            return
+        yield names[start:end]
+        start = end + 1
+
+
+def _no_file(folder: int, name: str, key: str, mode: int) -> Problem:
+    """Return what a path is that is neither file nor folder; a link to a folder hides whatever was below its name."""
+    if not stat.S_ISLNK(mode):
+        return Problem(key, ProblemKind.SPECIAL_FILE, "neither a file nor a folder", folder=False)
     try:
-        leads_to_folder = stat.S_ISDIR(os.stat(name, dir_fd=folder).st_mode)
+        leads_to_folder = stat.S_ISDIR(os.stat(name.encode(errors="surrogateescape"), dir_fd=folder).st_mode)
     except OSError:
         leads_to_folder = False
     if leads_to_folder:
@@ -128,12 +173,14 @@ def _link(folder: int, name: bytes, key: str) -> Problem:
     return Problem(key, ProblemKind.SYMLINK, "symlinks are not followed", folder=False)
 
 
-def _text(path: bytes) -> str | None:
+def _is_text(path: str) -> bool:
+    """Return whether a path is UTF-8 on disk."""
     try:
-        return path.decode()
-    except UnicodeDecodeError:
-        return None
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _shown(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")
+def _shown(path: str) -> str:
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
