@@ -14,7 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Optional
+from typing import Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.database import (
     clear_errors,
@@ -111,7 +111,7 @@ class Journal:
                 page = self._connection.execute(
                     "SELECT * FROM objects WHERE key > ? ORDER BY key LIMIT ?", (last, _PAGE_ROWS)
                 ).fetchall()
-            yield from map(_row, page)
+            yield from map(Row._make, page)
             if len(page) < _PAGE_ROWS:
                 return
             last = page[-1][0]
@@ -125,7 +125,7 @@ class Journal:
         """Return what is known of one key."""
         with clear_errors(self.path):
             found = self._connection.execute("SELECT * FROM objects WHERE key = ?", (key,)).fetchone()
-        return _row(found) if found else None
+        return Row._make(found) if found else None
 
     # What is done.
 
@@ -325,11 +325,6 @@ class Journal:
         with clear_errors(self.path):
             found = self._connection.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
         return int(found[0]) if found else None
-
-
-def _row(values: Sequence[Any]) -> Row:
-    *most, ours = values
-    return Row._make((*most, bool(ours)))
 
 
 def _batch(source: Iterator[Action]) -> list[Action]:

@@ -18,6 +18,8 @@ class Exposure(str, Enum):
     PUBLIC = "public"
     PRIVATE = "private"
 
+    __hash__ = str.__hash__  # not Enum's, which is slow: files are counted by exposure
+
 
 class ExposureMode(str, Enum):
     """How exposure is brought about.

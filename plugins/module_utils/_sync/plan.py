@@ -58,6 +58,7 @@ _MOST_SKEW_NS = 900 * 10**9
 
 # What the journal calls the exposure of an object that was taken back after the switch, and stays known.
 WITHDRAWN = "withdrawn"
+_DONE = RowState.DONE.value
 
 Step = Union[Action, Note, Problem, Unchanged, Doomed]
 
@@ -84,13 +85,26 @@ class TreePlanner:
         `listing` is for `DeleteMode.ALL`, and for any trust but that in the journal.
         """
         known = _merge_known(rows, listing)
+        short_cut = listing is None and self.trust is Trust.JOURNAL and not self.converge
         for item, there in _pairs(items, known):
             if isinstance(item, Entry):
-                yield self._entry(item, there, listed=listing is not None)
+                if short_cut and there is not None and there.row is not None and self._is_as_wanted(item, there.row):
+                    yield Unchanged(item.size)
+                else:
+                    yield self._entry(item, there, listed=listing is not None)
             elif item is not None:
                 yield item
             elif there is not None and self._may_delete(there):
                 yield Doomed(there.key, there.listed.size if there.listed else there.row.size if there.row else 0)
+
+    def _is_as_wanted(self, entry: Entry, row: Row) -> bool:
+        """Return whether nothing is to be done for a file: the short way to what `_entry` finds for most files."""
+        if row[:5] != entry or row.state != _DONE:
+            return False
+        exposure = self.rules.judge(entry).exposure
+        if exposure is None or row.applied != applied_word(self.rules.mode, exposure):
+            return False
+        return row.headers == self.rules.headers(entry.key).fingerprint
 
     def _may_delete(self, there: _Known) -> bool:
         if self.delete is DeleteMode.NEVER or self.rules.scope(there.key).exposure is None:

@@ -100,13 +100,19 @@ class Tally:
     def saw(self, entry: Entry) -> None:
         """Count a file that the walk offered."""
         self.files.add(entry.size)
-        folder = entry.key.partition("/")[0] if "/" in entry.key else ""
-        if folder not in self.folders and len(self.folders) >= FOLDERS_SHOWN:
-            folder = OTHER_FOLDERS
-        self.folders.setdefault(folder, _Amount()).add(entry.size)
+        folder, slash, _rest = entry.key.partition("/")
+        amount = self.folders.get(folder if slash else "")
+        if amount is None:
+            amount = self._new_folder(folder if slash else "")
+        amount.add(entry.size)
         exposure = self._rules.judge(entry).exposure
         if exposure is not None:
             self.exposure[exposure] += 1
+
+    def _new_folder(self, name: str) -> _Amount:
+        if len(self.folders) >= FOLDERS_SHOWN:
+            name = OTHER_FOLDERS
+        return self.folders.setdefault(name, _Amount())
 
     def note(self, note: Note) -> None:
         """Count a path that is left out."""

@@ -119,7 +119,7 @@ def looks_private(mode: int) -> bool:
 
 def applied_word(mode: ExposureMode, exposure: Exposure) -> str:
     """Return how the journal calls an exposure that was brought about in this mode."""
-    return f"{mode.value}:{exposure.value}"
+    return mode + ":" + exposure  # faster than their values in a format, for what is asked for each file
 
 
 def prefixes(option: str, values: Sequence[str]) -> tuple[str, ...]:
