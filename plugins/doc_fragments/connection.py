@@ -2,13 +2,13 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The documentation of the S3 connection options; C(module_utils/_s3/options.py) holds their argument spec."""
+"""The documentation of the connection options; C(module_utils/_s3/options.py) holds their argument specs."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options that every module takes which speaks to the store."""
+    """Options that say where the store is, and with which credentials it is asked."""
 
     DOCUMENTATION = r"""
 options:
@@ -67,6 +67,11 @@ options:
       - Whether the store's TLS certificate is checked. V(false) lets anyone between read and change everything.
     type: bool
     default: true
+"""
+
+    # To be used together with the standard fragment, by every module that uses the S3 API.
+    S3 = r"""
+options:
   aws_config:
     description:
       - Further arguments of botocore's C(Config), for example a dictionary with C(connect_timeout). They win over what

@@ -25,6 +25,7 @@ description:
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.connection
+  - fediverse.mastodon_s3.connection.s3
   - fediverse.mastodon_s3.attributes
   - fediverse.mastodon_s3.attributes.actiongroup_s3
 attributes:

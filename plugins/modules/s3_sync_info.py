@@ -28,6 +28,7 @@ author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.place
   - fediverse.mastodon_s3.connection
+  - fediverse.mastodon_s3.connection.s3
   - fediverse.mastodon_s3.attributes
   - fediverse.mastodon_s3.attributes.actiongroup_s3
   - fediverse.mastodon_s3.attributes.info_module

@@ -22,7 +22,7 @@ try:
     import botocore
     from botocore import UNSIGNED
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, NoCredentialsError
 except ImportError as _error:
     _IMPORT_ERROR = str(_error)
 
@@ -91,6 +91,25 @@ def s3_client(options: ConnectionOptions, *, max_pool_connections: int = 10) -> 
         ) from error
     client.meta.events.register_first("needs-retry.s3", _refuse_strange_redirect)
     return client
+
+
+def credentials(options: ConnectionOptions) -> tuple[str, str, str | None]:
+    """Return access key, secret key and session token, from the options or from where botocore finds them.
+
+    Raises Boto3MissingError, only where botocore must be asked; S3Error where profile or credentials are missing.
+    """
+    if options.access_key is not None and options.secret_key is not None:
+        return options.access_key, options.secret_key, options.session_token
+    if _IMPORT_ERROR is not None:
+        raise Boto3MissingError(_IMPORT_ERROR)
+    try:
+        found = boto3.session.Session(profile_name=options.profile).get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        frozen = found.get_frozen_credentials()
+    except BotoCoreError as error:
+        raise translate(error, "find credentials") from error
+    return frozen.access_key, frozen.secret_key, frozen.token
 
 
 def anonymous_s3_client(options: ConnectionOptions) -> t.Any:

@@ -58,7 +58,17 @@ class ConnectionOptions:
 
 
 def connection_argument_spec() -> dict[str, dict[str, t.Any]]:
-    """Return a fresh argument spec of the connection options; the doc fragment C(connection) describes them."""
+    """Return a fresh argument spec of the connection options; the doc fragments C(connection.*) describe them."""
+    return {
+        **account_argument_spec(),
+        "aws_config": {"type": "dict"},
+        "addressing_style": {"type": "str", "choices": list(ADDRESSING_STYLES), "default": "auto"},
+        "checksums": {"type": "str", "choices": list(CHECKSUMS), "default": "when_required"},
+    }
+
+
+def account_argument_spec() -> dict[str, dict[str, t.Any]]:
+    """Return the part of the connection options that is not about the S3 API; the doc fragment is C(connection)."""
     return {
         "endpoint_url": {"type": "str", "aliases": ["aws_endpoint_url", "s3_url"]},
         "region": {"type": "str", "aliases": ["aws_region"]},
@@ -69,9 +79,6 @@ def connection_argument_spec() -> dict[str, dict[str, t.Any]]:
         "credentials_file": {"type": "path"},
         "aws_ca_bundle": {"type": "path"},
         "validate_certs": {"type": "bool", "default": True},
-        "aws_config": {"type": "dict"},
-        "addressing_style": {"type": "str", "choices": list(ADDRESSING_STYLES), "default": "auto"},
-        "checksums": {"type": "str", "choices": list(CHECKSUMS), "default": "when_required"},
     }
 
 

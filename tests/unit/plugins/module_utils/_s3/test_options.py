@@ -10,6 +10,7 @@ import yaml
 from ansible_collections.fediverse.mastodon_s3.plugins.doc_fragments.connection import ModuleDocFragment
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptionsError,
+    account_argument_spec,
     connection_argument_spec,
     connection_options,
 )
@@ -206,6 +207,8 @@ def test_repr_holds_no_secret():
 
 def test_doc_fragment_and_argument_spec_say_the_same():
     documented = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    assert sorted(documented) == sorted(account_argument_spec())
+    documented.update(yaml.safe_load(ModuleDocFragment.S3)["options"])
     spec = connection_argument_spec()
     assert sorted(documented) == sorted(spec)
     for name, option in spec.items():

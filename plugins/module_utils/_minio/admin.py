@@ -1,0 +1,244 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Asks MinIO's admin API, by the client of the Python package `minio`, and obeys a plan."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import secrets
+import string
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._minio.identity import Found, Steps, Wanted
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    BadCredentialsError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermissionDeniedError,
+    S3Error,
+    translate,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    ConnectionOptions,
+    ConnectionOptionsError,
+)
+
+_IMPORT_ERROR: str | None = None
+try:
+    import urllib3
+    from minio import MinioAdmin
+    from minio.credentials import StaticProvider
+    from minio.error import MinioAdminException
+
+    if "policy" not in inspect.signature(MinioAdmin.policy_add).parameters:
+        _IMPORT_ERROR = "it is too old"
+except ImportError as _error:
+    _IMPORT_ERROR = str(_error)
+
+_NO_USER = "XMinioAdminNoSuchUser"
+_NO_POLICY = "XMinioAdminNoSuchPolicy"
+_IN_USE = "XMinioIAMPolicyInUse"
+# What somebody else, or an earlier run that was cut off, has done already.
+_DONE = "XMinioAdminPolicyChangeAlreadyApplied"
+
+
+class MinioMissingError(Exception):
+    """The Python package minio can't be imported by the Python that runs the module, or is too old."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the Python package minio can't be used: {reason}. Install version 7.2.20 or newer for the Python that"
+            " runs this task, on the controller by pip into Ansible's own environment"
+        )
+
+
+def new_secret() -> str:
+    """Return a secret key that MinIO takes, of 40 letters and digits."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))
+
+
+class Admin:
+    """MinIO, as seen with the administrator's credentials."""
+
+    def __init__(self, options: ConnectionOptions, credentials: tuple[str, str, str | None]) -> None:
+        """Make no request yet.
+
+        credentials: access key, secret key and session token.
+
+        Raises MinioMissingError; ConnectionOptionsError where there is no endpoint.
+        """
+        if _IMPORT_ERROR is not None:
+            raise MinioMissingError(_IMPORT_ERROR)
+        if options.endpoint_url is None:
+            raise ConnectionOptionsError("endpoint_url is missing; give the address of MinIO's S3 API")
+        self._options = options
+        self._endpoint = urlsplit(options.endpoint_url)
+        self._client = self._signed(*credentials)
+
+    def look(self, wanted: Wanted) -> Found:
+        """Return what MinIO has of the wanted.
+
+        Raises S3Error.
+        """
+        user = self._ask("user_info", _NO_USER, access_key=wanted.name)
+        policy = self._ask("policy_info", _NO_POLICY, policy_name=wanted.policy_name)
+        works = None
+        if user is not None and wanted.secret_key is not None:
+            works = self._works(wanted.name, wanted.secret_key)
+        user, exists = user or {}, user is not None
+        return Found(
+            exists=exists,
+            enabled=user.get("status") == "enabled",
+            policies=tuple(name for name in str(user.get("policyName") or "").split(",") if name),
+            groups=tuple(user.get("memberOf") or ()),
+            policy=policy,
+            policy_holders=self._holders(wanted) if policy is not None else (),
+            secret_works=works,
+        )
+
+    def obey(self, wanted: Wanted, steps: Steps, secret_key: str) -> None:
+        """Do the steps. Each of them may be done again.
+
+        secret_key: the user's secret key, where the steps make the user.
+
+        Raises S3Error.
+        """
+        if steps.put_policy:
+            self._do("policy_add", policy_name=wanted.policy_name, policy=dict(wanted.policy or {}))
+        if steps.put_user:
+            self._do("user_add", access_key=wanted.name, secret_key=secret_key)
+        if steps.attach:
+            self._do("attach_policy", _DONE, policies=[wanted.policy_name], user=wanted.name)
+        if steps.remove_user:
+            self._do("user_remove", _NO_USER, access_key=wanted.name)
+        if steps.remove_policy:
+            # In use by somebody who got it meanwhile: then it is not ours alone any more.
+            self._do("policy_remove", _NO_POLICY, _IN_USE, policy_name=wanted.policy_name)
+
+    def _holders(self, wanted: Wanted) -> tuple[str, ...]:
+        answer = self._ask("get_policy_entities", users=[], groups=[], policies=[wanted.policy_name]) or {}
+        mappings = answer.get("policyMappings") or []
+        users = {name for mapping in mappings for name in mapping.get("users") or []} - {wanted.name}
+        groups = {name for mapping in mappings for name in mapping.get("groups") or []}
+        return (*(f"user {name}" for name in sorted(users)), *(f"group {name}" for name in sorted(groups)))
+
+    def _works(self, access_key: str, secret_key: str) -> bool:
+        """Whether a key is good: any user may ask for an account of itself, whatever its policy."""
+        try:
+            _call(self._signed(access_key, secret_key, None), "account_info")
+        except BadCredentialsError:
+            return False
+        except PermissionDeniedError:
+            return True
+        return True
+
+    def _ask(self, method: str, *missing: str, **arguments: t.Any) -> dict[str, t.Any] | None:
+        text = self._do(method, *missing, **arguments)
+        if text is None:
+            return None
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise ConnectionFailedError(f"{method}: what answers at endpoint_url is not MinIO; check host and port")
+        return answer
+
+    def _do(self, method: str, *expected: str, **arguments: t.Any) -> str | None:
+        """Return the answer; None for an error of an expected code."""
+        try:
+            return _call(self._client, method, **arguments)
+        except S3Error as error:
+            if error.code in expected:
+                return None
+            raise
+
+    def _signed(self, access_key: str, secret_key: str, session_token: str | None) -> t.Any:
+        options = self._options
+        trust: dict[str, t.Any] = {"cert_reqs": "CERT_REQUIRED" if options.validate_certs else "CERT_NONE"}
+        if options.validate_certs and options.ca_bundle:
+            trust["ca_certs"] = options.ca_bundle
+        return MinioAdmin(
+            endpoint=self._endpoint.netloc,
+            credentials=StaticProvider(access_key, secret_key, session_token),
+            secure=self._endpoint.scheme == "https",
+            http_client=urllib3.PoolManager(
+                timeout=urllib3.Timeout(connect=10, read=60),
+                retries=urllib3.Retry(total=3, redirect=0, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
+                **trust,
+            ),
+        )
+
+
+class _AnswerError(Exception):
+    """An error of the admin API, in the form in which botocore has those of S3."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.response = {
+            "Error": {"Code": code, "Message": message},
+            "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}},
+        }
+
+
+def _call(client: t.Any, method: str, **arguments: t.Any) -> str:
+    operation = f"MinIO {method.replace('_', ' ')}"
+    try:
+        return str(getattr(client, method)(**arguments))
+    except MinioAdminException as error:
+        raise _answered(str(error), operation) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise _unreachable(error, operation) from error
+
+
+def _answered(text: str, operation: str) -> S3Error:
+    found = re.search(r"Status: (\d+), Body: (.*)", text, re.DOTALL)
+    status, body = (int(found.group(1)), found.group(2)) if found else (0, text)
+    try:
+        answer = json.loads(body)
+        code, said = str(answer["Code"]), str(answer.get("Message") or "")
+    except (ValueError, TypeError, KeyError):
+        return ConnectionFailedError(
+            f"{operation}: what answers at endpoint_url is not MinIO (HTTP {status}); check host and port. Other stores"
+            " have users of another kind",
+            code="NotMinio",
+            status=status,
+            operation=operation,
+        )
+    if code == "AccessDenied":
+        return PermissionDeniedError(
+            f"{operation}: not allowed; use an administrator's key, whose policy allows admin:* (AccessDenied, HTTP"
+            f" {status}).",
+            code=code,
+            status=status,
+            operation=operation,
+        )
+    if code == "SignatureDoesNotMatch" or code.startswith(("Invalid", "Request", "Expired")):
+        return translate(_AnswerError(status, code, said), operation)
+    cls = NotFoundError if status == 404 else S3Error
+    return cls(
+        f"{operation}: MinIO refused it ({code}, HTTP {status}). It said: {said}",
+        code=code,
+        status=status,
+        operation=operation,
+    )
+
+
+def _unreachable(error: Exception, operation: str) -> S3Error:
+    reason = getattr(error, "reason", None) or error
+    remedy = "MinIO can't be reached; check endpoint_url, DNS and firewall"
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        remedy = (
+            "the certificate of MinIO is not trusted, or it does not speak TLS; for a private CA set aws_ca_bundle, for"
+            " plain HTTP begin endpoint_url with http://"
+        )
+    elif isinstance(reason, urllib3.exceptions.ResponseError):
+        remedy = "MinIO redirects or has a trouble of its own; check endpoint_url, or run again later"
+    return ConnectionFailedError(
+        f"{operation}: {remedy} ({type(reason).__name__}: {reason}).", code=type(reason).__name__, operation=operation
+    )
