@@ -24,6 +24,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.author
     without_source,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import Breaker
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.clock import Clock
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.messages import Job
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
@@ -57,7 +58,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send i
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source, SourceMissingError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import DELETE_BATCH, Store
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.stragglers import Stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.stragglers import Stragglers, drop_unfinished
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import (
     PlanTransfer,
     ThreadTransfer,
@@ -141,7 +142,10 @@ class _Run:
         self._entries: Entries = Tree(source, prefix_bytes=len(settings.prefix.encode()))
         self._walked = 0.0
         now_ns = time.time_ns()
-        self._stragglers = Stragglers(journal.broken_off_ns(now_ns), now_ns)
+        broken_off_ns = journal.broken_off_ns(now_ns)
+        self._stragglers = Stragglers(broken_off_ns, now_ns)
+        # After the switch an unfinished upload may be somebody else's.
+        self._resumes = broken_off_ns > 0 and settings.authority is Authority.TREE and not settings.check_mode
         self._transfer = transfer or self._default_transfer(workers)
 
     def _default_transfer(self, workers: Optional[Workers]) -> Transfer:
@@ -212,11 +216,14 @@ class _Run:
             self._journal.reopen()
         if self._settings.trust is not Trust.JOURNAL:
             self._journal.distrust()
+        self._journal.note_clock(Clock.now())
         slack_ns = self._source.clock_slack_ns()
         return self._journal.begin_round(self._settings.authority, time.time_ns(), slack_ns=slack_ns)
 
     def _send(self) -> None:
         try:
+            if self._store is not None and self._resumes:
+                drop_unfinished(self._store, self._journal.row)
             actions = self._actions(self._steps())
             if not self._settings.check_mode:
                 actions = self._stragglers.last(self._journal.recorded(actions))

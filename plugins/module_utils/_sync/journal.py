@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Optional
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.clock import Clock
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.database import (
     clear_errors,
     number,
@@ -260,6 +261,18 @@ class Journal:
             )
             if complete and self.switched_ns is not None and self.settled_ns is None:
                 self._connection.execute("INSERT INTO meta VALUES ('settled_ns', ?)", (str(now_ns),))
+            self.commit()
+
+    def note_clock(self, clock: Clock) -> None:
+        """Take note of the host's clock. Where it was set back since the round before, so are the watermarks."""
+        with clear_errors(self.path):
+            found = self._connection.execute("SELECT value FROM meta WHERE name='clock'").fetchone()
+            before = Clock.parsed(found[0]) if found else None
+            self._begin()
+            if before is not None:
+                back_ns = clock.set_back_ns(before)
+                self._connection.execute("UPDATE rounds SET watermark_ns = watermark_ns - ?", (back_ns,))
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", (str(clock),))
             self.commit()
 
     def broken_off_ns(self, now_ns: int) -> int:
