@@ -12,6 +12,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Optional, Protocol
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
@@ -113,36 +114,53 @@ class Store:
         from boto3.s3.transfer import TransferConfig
 
         config = TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes, use_threads=False)
-        self._call(
-            "PutObject",
-            "upload_fileobj",
-            Key=self._name(key),
-            Fileobj=body,
-            ExtraArgs=self._arguments(headers, exposure),
-            Config=config,
-        )
+        try:
+            self._call(
+                "PutObject",
+                "upload_fileobj",
+                Key=self._name(key),
+                Fileobj=body,
+                ExtraArgs=self._arguments(headers, exposure),
+                Config=config,
+            )
+        except NotFoundError as error:
+            # It may have been completed already, only that the answer was lost: the caller looks at the ETag.
+            if error.code != "NoSuchUpload":
+                raise
         stored = self.head(key)
         if stored is None:
             raise NotFoundError("PutObject: the object is gone right after it was stored", operation="PutObject")
         return stored
 
-    def drop_unfinished(self, key: str) -> None:
-        """Remove the parts that an upload which was killed has left of `key`: no listing shows them, but they cost.
+    def unfinished(self, beginning: str = "") -> Iterator[tuple[str, str]]:
+        """Yield key and id of the multipart uploads under way to keys with this beginning; none if it may not ask.
 
-        A key that may not do so is no error.
+        MinIO tells only those of the very key.
         """
-        try:
-            answer = self._call("ListMultipartUploads", "list_multipart_uploads", Prefix=self._name(key))
-            for upload in answer.get("Uploads") or []:
-                if upload["Key"] == self._name(key):
-                    self._call(
-                        "AbortMultipartUpload",
-                        "abort_multipart_upload",
-                        Key=upload["Key"],
-                        UploadId=upload["UploadId"],
-                    )
-        except (PermissionDeniedError, UnsupportedError, NotFoundError):
-            return
+        after: dict[str, str] = {}
+        while True:
+            try:
+                page = self._call(
+                    "ListMultipartUploads", "list_multipart_uploads", Prefix=self._name(beginning), **after
+                )
+            except (PermissionDeniedError, UnsupportedError, NotFoundError):
+                return
+            for upload in page.get("Uploads") or []:
+                yield upload["Key"][len(self.prefix) :], upload["UploadId"]
+            if not page.get("IsTruncated"):
+                return
+            after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Remove the parts of an unfinished upload. One that is gone, or that it may not remove, is no error."""
+        with suppress(PermissionDeniedError, UnsupportedError, NotFoundError):
+            self._call("AbortMultipartUpload", "abort_multipart_upload", Key=self._name(key), UploadId=upload_id)
+
+    def drop_unfinished(self, key: str) -> None:
+        """Remove what unfinished uploads have left of `key`: no listing shows it, but it costs."""
+        for found, upload_id in list(self.unfinished(key)):
+            if found == key:
+                self.abort(key, upload_id)
 
     def set_acl(self, key: str, exposure: Exposure) -> None:
         """Set the canned ACL of an object. Raises NotFoundError where it is gone."""

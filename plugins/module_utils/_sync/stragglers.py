@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Optional
+from typing import Callable, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Action, Row, RowState
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
 
 STRAGGLE_SECONDS = 5.0
 _MOST_HELD = 10_000
@@ -46,6 +47,18 @@ class Stragglers:
         if held:
             self.wait()
             yield from held
+
+
+def drop_unfinished(store: Store, row_of: Callable[[str], Optional[Row]]) -> None:
+    """Remove the parts of large files that the run before was sending, whatever has become of these files since.
+
+    Raises:
+        S3Error: see there.
+    """
+    for key, upload_id in list(store.unfinished()):
+        row = row_of(key)
+        if row is not None and (row.state != RowState.DONE.value or not row.applied):
+            store.abort(key, upload_id)
 
 
 def _was_interrupted(row: Optional[Row]) -> bool:

@@ -106,9 +106,11 @@ class Uploader:
         """Send the opened file, None if it changed before anything was sent."""
         headers = sniffed(action.headers or self._rules.headers(action.key), body.fileno())
         if before.size > PART_BYTES:
-            if action.row is not None and action.row.state == RowState.PENDING.value and not action.after_switch:
+            sent = self._send_parts(action.key, body, before, headers, exposure)
+            if not action.after_switch:
+                # Of a run that was killed, or where the answer to its beginning was lost.
                 self._store.drop_unfinished(action.key)
-            return self._send_parts(action.key, body, before, headers, exposure)
+            return sent
         content = body.read(before.size + 1)
         after = entry_of(action.key, os.fstat(body.fileno()))
         if len(content) != before.size or content_of(after) != content_of(before):
