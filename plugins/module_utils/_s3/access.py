@@ -113,8 +113,17 @@ def is_listable_by_everybody(options: ConnectionOptions, bucket: str) -> bool | 
     Raises Boto3MissingError.
     """
     try:
-        client = anonymous_s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config}))
-        _ask(client, "list_objects_v2", Bucket=bucket, MaxKeys=1)
+        return is_listable_with(
+            anonymous_s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config})), bucket
+        )
+    except S3Error:
+        return None
+
+
+def is_listable_with(anonymous_client: t.Any, bucket: str) -> bool | None:
+    """Return the same, asked with a client that signs nothing."""
+    try:
+        _ask(anonymous_client, "list_objects_v2", Bucket=bucket, MaxKeys=1)
     except (PermissionDeniedError, BadCredentialsError):
         return False
     except S3Error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import is_listable_by_everybody
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import is_listable_with
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import Visitor, check_base
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import anonymous_s3_client, s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
@@ -24,7 +24,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_na
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_onlooker import Onlooker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_operations import (
     content,
-    try_addressing,
+    is_read,
     try_checksums,
     try_operations,
     try_rights,
@@ -121,10 +121,11 @@ def probe(options: ConnectionOptions, bucket: str, places: Places) -> Facts:
 
 def _find_out(options: ConnectionOptions, hand: Hand, visitor: Visitor, places: Places, facts: Facts) -> None:
     names = Names(places.key_prefix + places.public_prefix, places.key_prefix + places.private_prefix)
-    onlooker = Onlooker(hand, visitor, anonymous_s3_client(options), places.public_url, places.key_prefix)
+    anonymous_client = anonymous_s3_client(options)
+    onlooker = Onlooker(hand, visitor, anonymous_client, places.public_url, places.key_prefix)
     hand.sweep(names)
     try_operations(hand, names, facts, visitor)
-    facts.open_to_everybody.list = _listed_by_everybody(options, hand.bucket, onlooker)
+    facts.open_to_everybody.list = _listed_by_everybody(anonymous_client, hand.bucket, onlooker)
     try_settings(hand, facts)
     try_rights(hand, facts.rights)
     if not facts.operations["put_object"].ok:
@@ -137,16 +138,19 @@ def _find_out(options: ConnectionOptions, hand: Hand, visitor: Visitor, places: 
     try_checksums(hand, names, facts.checksums)
 
 
-def _listed_by_everybody(options: ConnectionOptions, bucket: str, onlooker: Onlooker) -> bool | None:
-    answers = {is_listable_by_everybody(options, bucket), onlooker.sees_public_listing()}
+def _listed_by_everybody(anonymous_client: t.Any, bucket: str, onlooker: Onlooker) -> bool | None:
+    answers = {is_listable_with(anonymous_client, bucket), onlooker.sees_public_listing()}
     return True if True in answers else (False if False in answers else None)
 
 
 def _try_addressing(options: ConnectionOptions, hand: Hand, names: Names, found: Addressing) -> None:
+    """Read an object by each way of naming the bucket."""
     key, body = names.public("addressing"), content()
-    if hand.put(key, body).ok:
-        styles = ("path", "virtual")
-        hands = {
-            style: Hand(s3_client(replace(options, addressing_style=style)), hand.bucket, _SECONDS) for style in styles
-        }
-        try_addressing(hands, key, body, found)
+    if not hand.put(key, body).ok:
+        return
+    own = hand.addressing
+    setattr(found, own, True)
+    other = "virtual" if own == "path" else "path"
+    another = Hand(s3_client(replace(options, addressing_style=other)), hand.bucket, _SECONDS)
+    if another.addressing == other:
+        setattr(found, other, is_read(another, key, body))

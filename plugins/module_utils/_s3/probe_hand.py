@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import typing as t
 from datetime import datetime, timezone
+from urllib.parse import urlsplit
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     S3Error,
@@ -40,6 +41,12 @@ class Hand:
         self._deadline = time.monotonic() + seconds
         self._objects: dict[str, None] = {}
         self._uploads: dict[str, str] = {}
+
+    @property
+    def addressing(self) -> str:
+        """Where the client names the bucket: C(virtual), in the host, or C(path), always where that is an address."""
+        url = urlsplit(self.client.generate_presigned_url("head_bucket", Params={"Bucket": self.bucket}))
+        return "virtual" if (url.hostname or "").startswith(f"{self.bucket.lower()}.") else "path"
 
     def check_time(self) -> None:
         """Raise StoreSilentError if the time is over."""

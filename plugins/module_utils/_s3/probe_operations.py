@@ -20,7 +20,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_ha
     StoreSilentError,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_model import (
-    Addressing,
     Checksums,
     Facts,
     Reply,
@@ -28,6 +27,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_mo
     Tried,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_names import Names
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.problems import (
+    CERTIFICATE_OF_OTHER_HOST,
+    NAME_NOT_RESOLVED,
+)
 
 _NOT_LISTED = "NotListed"
 _OTHERS_TO_TRY = 3
@@ -74,20 +77,14 @@ def try_checksums(hand: Hand, names: Names, found: Checksums) -> None:
         found.trailer_crc32 = _stored(hand, names.public("trailer"), body, ChecksumAlgorithm="CRC32")
 
 
-def try_addressing(hands: t.Mapping[str, Hand], key: str, body: bytes, found: Addressing) -> None:
-    """Read an object by each way of naming the bucket. hands: by the names of Addressing's fields."""
-    for style, hand in hands.items():
-        url = urlsplit(hand.client.generate_presigned_url("head_bucket", Params={"Bucket": hand.bucket}))
-        in_host = (url.hostname or "").startswith(f"{hand.bucket}.")
-        if in_host is not (style == "virtual"):
-            # botocore does not name the bucket so here, as in the host where that is an IP address.
-            continue
-        try:
-            reply = hand.read(key, body)
-        except StoreSilentError:
-            continue
-        # A name that nobody knows or has a certificate for is an answer, too.
-        setattr(found, style, bool(reply.ok) if reply.ok is not None or not reply.code.startswith("HTTP") else None)
+def is_read(hand: Hand, key: str, body: bytes) -> bool | None:
+    """Return whether an object can be read, by a hand that may have a host of its own."""
+    try:
+        reply = hand.read(key, body)
+    except StoreSilentError:
+        return None
+    # A host that nobody knows, or whose certificate is another's, is an answer, too.
+    return False if reply.code in (NAME_NOT_RESOLVED, CERTIFICATE_OF_OTHER_HOST) else reply.ok
 
 
 def try_settings(hand: Hand, facts: Facts) -> None:
