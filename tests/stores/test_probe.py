@@ -8,8 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import pytest
+import urllib3
+from botocore.exceptions import ClientError
+from minio import MinioAdmin
+from minio.credentials import StaticProvider
 from stores.fixtures import new_bucket
 
 MODULE = "ansible_collections.fediverse.mastodon_s3.plugins.modules.s3_storage_info"
@@ -60,77 +65,78 @@ def opened(bucket, *resources, action="s3:GetObject"):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-@pytest.fixture(params=["minio", "rgw", "moto"])
+class Known(NamedTuple):
+    """What is known of a store from its documentation, its source or other clients."""
+
+    verdict: str
+    repair: bool
+    put_object_acl: tuple[bool, str]
+    cors: bool
+    trailer: bool | None
+    ownership: str | None
+    blocked: bool | None
+    exposure: str
+    refused_for: tuple[str, ...] = ()
+
+
+NO_ACLS = (False, "AccessControlListNotSupported")
+KNOWN = {
+    # Takes ACLs with a PUT and forgets them; answers CORS for every origin by itself.
+    "minio": Known("ignored", False, (False, "NotImplemented"), True, True, None, None, "policy"),
+    # Has ACLs; version 16 wants a Content-Length where a body has a trailer.
+    "rgw": Known("honoured", True, (True, ""), False, False, None, False, "acl"),
+    # Answers CORS for every origin by itself; speaks plain HTTP here.
+    "moto": Known("honoured", True, (True, ""), True, None, None, False, "acl"),
+    # Stores ACLs, and does not heed them.
+    "seaweedfs": Known("ignored", False, (True, ""), True, True, "BucketOwnerEnforced", None, "policy"),
+    "versitygw": Known("ignored", False, (False, "NotImplemented"), False, True, "BucketOwnerEnforced", None, "policy"),
+    # A new bucket since April 2023; Ceph behind it.
+    "aws": Known(
+        "unsupported",
+        False,
+        NO_ACLS,
+        False,
+        False,
+        "BucketOwnerEnforced",
+        True,
+        "policy",
+        ("public-read", "private", "authenticated-read"),
+    ),
+}
+
+
+@pytest.fixture(params=list(KNOWN))
 def store(request):
     return request.getfixturevalue(request.param)
 
 
-# What is known of each store from its documentation, its source or other clients.
-KNOWN = {
-    # Takes ACLs with a PUT and forgets them; answers CORS for every origin by itself.
-    "minio": {
-        "verdict": "ignored",
-        "repair": False,
-        "put_object_acl": (False, "NotImplemented"),
-        "cors": True,
-        "trailer": True,
-        "block": None,
-        "exposure": "policy",
-        "permission": "",
-        "calculation": None,
-    },
-    # Has ACLs; version 16 wants a Content-Length where a body has a trailer.
-    "rgw": {
-        "verdict": "honoured",
-        "repair": True,
-        "put_object_acl": (True, ""),
-        "cors": False,
-        "trailer": False,
-        "block": False,
-        "exposure": "acl",
-        "permission": "public-read",
-        "calculation": "when_required",
-    },
-    # Answers CORS for every origin by itself, too.
-    "moto": {
-        "verdict": "honoured",
-        "repair": True,
-        "put_object_acl": (True, ""),
-        "cors": True,
-        "trailer": None,
-        "block": False,
-        "exposure": "acl",
-        "permission": "public-read",
-        "calculation": None,
-    },
-}
-
-
 def test_what_is_known_of_each_store_is_found_out(store):
     known = KNOWN[store.kind]
-    found = probe(store, new_bucket(store))
+    bucket = new_bucket(store)
+    found = probe(store, bucket)
     assert {name for name, tried in found["operations"].items() if tried["ok"]} >= ORDINARY
     tried = found["operations"]["put_object_acl"]
-    assert (tried["ok"], tried["code"]) == known["put_object_acl"]
-    assert (found["acl"]["verdict"], found["acl"]["repair"]) == (known["verdict"], known["repair"])
-    assert found["acl"]["refused_for"] == []
+    assert (tried["ok"], tried["code"]) == known.put_object_acl
+    assert (found["acl"]["verdict"], found["acl"]["repair"]) == (known.verdict, known.repair)
+    assert found["acl"]["refused_for"] == list(known.refused_for)
     assert found["open_to_everybody"] == {"public_prefix": False, "private_prefix": False, "list": False}
-    assert found["cors"]["allowed"] is known["cors"]
+    assert found["cors"]["allowed"] is known.cors
     assert found["addressing"] == {"path": True, "virtual": None}
     checksums = found["checksums"]
-    assert checksums.pop("trailer_crc32") is known["trailer"]
+    assert checksums.pop("trailer_crc32") is known.trailer
     assert checksums == dict.fromkeys(checksums, True)
-    assert set((found["public_access_block"] or {"": None}).values()) == {known["block"]}
+    assert found["ownership"] == known.ownership
+    assert set((found["public_access_block"] or {"": None}).values()) == {known.blocked}
     assert (found["bucket_policies"], found["versioned"]) == (True, False)
     said = found["recommendation"]
-    assert said["exposure"] == known["exposure"]
-    values = {name: setting["value"] for name, setting in said["variables"].items()}
-    assert values == {
-        "S3_PERMISSION": known["permission"],
+    assert said["exposure"] == known.exposure
+    checksum_words = "when_required" if known.trailer is False else None
+    assert {name: setting["value"] for name, setting in said["variables"].items()} == {
+        "S3_PERMISSION": "public-read" if known.exposure == "acl" else "",
         "S3_OVERRIDE_PATH_STYLE": None,
         "S3_MULTIPART_THRESHOLD": None,
-        "AWS_REQUEST_CHECKSUM_CALCULATION": known["calculation"],
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": known["calculation"],
+        "AWS_REQUEST_CHECKSUM_CALCULATION": checksum_words,
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": checksum_words,
     }
 
 
@@ -165,31 +171,32 @@ def test_check_mode_finds_the_same(rgw):
     assert probe(rgw, new_bucket(rgw), _ansible_check_mode=True)["recommendation"]["exposure"] == "acl"
 
 
-@pytest.mark.parametrize("kind", ["minio", "rgw"])
-def test_a_policy_for_the_public_prefix_is_seen(kind, request):
+@pytest.mark.parametrize("kind", ["minio", "rgw", "seaweedfs", "versitygw"])
+def test_what_a_policy_opens_is_seen(kind, request):
     store = request.getfixturevalue(kind)
     bucket = new_bucket(store)
     store.client().put_bucket_policy(Bucket=bucket, Policy=opened(bucket, "/media/accounts/*"))
     found = probe(store, bucket, key_prefix="media")
     assert found["open_to_everybody"] == {"public_prefix": True, "private_prefix": False, "list": False}
-    # Both objects are readable, whatever their ACLs say: no ACL is honoured.
+    # Both objects are readable, whatever their ACLs say: none is honoured.
     assert (found["acl"]["verdict"], found["acl"]["repair"]) == ("ignored", False)
     assert found["recommendation"]["exposure"] == "policy"
-    elsewhere = probe(store, bucket)
-    assert elsewhere["open_to_everybody"]["public_prefix"] is False
 
-
-@pytest.mark.parametrize("kind", ["minio", "rgw"])
-def test_a_policy_for_all_keys_is_warned_of(kind, request):
-    store = request.getfixturevalue(kind)
-    bucket = new_bucket(store)
-    store.client().put_bucket_policy(Bucket=bucket, Policy=opened(bucket, "/*"))
-    found = probe(store, bucket)
+    store.client().put_bucket_policy(Bucket=bucket, Policy=opened(bucket, "/media/*"))
+    found = probe(store, bucket, key_prefix="media")
     assert found["open_to_everybody"] == {"public_prefix": True, "private_prefix": True, "list": False}
     assert found["acl"]["verdict"] == "ignored"
     said = found["recommendation"]
     assert said["exposure"] == "bucket"
     assert any("private prefix" in warning for warning in said["warnings"])
+
+
+def test_a_policy_for_another_prefix_opens_nothing_here(rgw):
+    bucket = new_bucket(rgw)
+    rgw.client().put_bucket_policy(Bucket=bucket, Policy=opened(bucket, "/media/accounts/*"))
+    found = probe(rgw, bucket)
+    assert found["open_to_everybody"]["public_prefix"] is False
+    assert found["acl"]["verdict"] == "honoured"
 
 
 @pytest.mark.parametrize("kind", ["minio", "rgw"])
@@ -200,6 +207,28 @@ def test_a_listing_for_everybody_is_seen(kind, request):
     found = probe(store, bucket)
     assert found["open_to_everybody"]["list"] is True
     assert any("list the bucket" in warning for warning in found["recommendation"]["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("ownership", "blocks", "verdict", "code", "exposure"),
+    [
+        # As the storage phase makes a bucket, so that suspension works.
+        ("BucketOwnerPreferred", (), "honoured", "", "acl"),
+        ("BucketOwnerPreferred", ("BlockPublicAcls",), "refused", "AccessDenied", "policy"),
+        ("ObjectWriter", ("IgnorePublicAcls",), "ignored", "", "policy"),
+        ("BucketOwnerEnforced", (), "unsupported", "AccessControlListNotSupported", "policy"),
+    ],
+)
+def test_the_settings_of_aws(aws, ownership, blocks, verdict, code, exposure):
+    bucket = new_bucket(aws)
+    client = aws.client()
+    client.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": ownership}]})
+    config = block(aws, bucket, *blocks)
+    found = probe(aws, bucket)
+    assert (found["acl"]["verdict"], found["operations"]["put_object_acl"]["code"]) == (verdict, code)
+    assert found["acl"]["repair"] is (verdict == "honoured")
+    assert (found["ownership"], found["public_access_block"]) == (ownership, config)
+    assert found["recommendation"]["exposure"] == exposure
 
 
 def block(store, bucket, *names):
@@ -239,15 +268,102 @@ def test_cors_rules_are_seen_by_their_origins(rgw):
     assert found["cors"] == {"allowed": True, "preflight": True}
 
 
-@pytest.mark.parametrize("seconds", [0.9, 1.3, 1.7, 2.1])
-def test_a_killed_probe_leaves_nothing_after_the_next(rgw, seconds):
+def mastodon_user(store, bucket, *more):
+    """A user of MinIO with the rights that the role gives, and a client of his."""
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+            "Resource": [f"arn:aws:s3:::{bucket}"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+            "Resource": [f"arn:aws:s3:::{bucket}/*"],
+        },
+        *more,
+    ]
+    name, secret = f"user{os.urandom(4).hex()}", os.urandom(16).hex()
+    admin = MinioAdmin(
+        endpoint=store.endpoint_url.removeprefix("https://"),
+        credentials=StaticProvider(store.access_key, store.secret_key),
+        region=store.region,
+        http_client=urllib3.PoolManager(ca_certs=store.ca_bundle),
+    )
+    admin.user_add(name, secret)
+    admin.policy_add(name, policy={"Version": "2012-10-17", "Statement": statements})
+    admin.attach_policy([name], user=name)
+    return {"access_key": name, "secret_key": secret}
+
+
+def test_a_key_for_its_bucket_only(minio):
+    bucket, other = new_bucket(minio), new_bucket(minio)
+    user = mastodon_user(minio, bucket)
+    found = probe(minio, bucket, **user)
+    assert {name for name, tried in found["operations"].items() if tried["ok"]} == ORDINARY
+    assert found["rights"] == {"list_buckets": True, "other_buckets": False, "other_bucket": None}
+    # What it may not see is unknown, and the recommendation says so.
+    assert (found["bucket_policies"], found["ownership"], found["public_access_block"]) == (None, None, None)
+    assert found["recommendation"]["exposure"] == "policy"
+    assert "may not see" in found["recommendation"]["reason"]
+    # Nor can it do what the probe does not dare to try.
+    client = minio.client(aws_access_key_id=user["access_key"], aws_secret_access_key=user["secret_key"])
+    for name in (bucket, other):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.delete_bucket(Bucket=name)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.list_objects_v2(Bucket=other)
+
+
+def test_a_key_for_more_than_its_bucket(minio):
+    bucket, other = new_bucket(minio), new_bucket(minio)
+    more = {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{other}"]}
+    found = probe(minio, bucket, **mastodon_user(minio, bucket, more))
+    assert found["rights"] == {"list_buckets": True, "other_buckets": True, "other_bucket": other}
+    assert any(other in warning for warning in found["recommendation"]["warnings"])
+
+
+def test_a_key_that_may_only_read(minio):
+    bucket = new_bucket(minio)
+    deny = {"Effect": "Deny", "Action": ["s3:PutObject", "s3:DeleteObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
+    found = probe(minio, bucket, **mastodon_user(minio, bucket, deny))
+    assert found["operations"]["put_object"] == {"ok": False, "code": "AccessDenied"}
+    assert found["operations"]["multipart_upload"] == {"ok": False, "code": "AccessDenied"}
+    assert found["recommendation"]["exposure"] is None
+
+
+def test_objects_that_can_not_be_removed_are_named(minio):
+    bucket = new_bucket(minio)
+    deny = {"Effect": "Deny", "Action": ["s3:DeleteObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
+    user = mastodon_user(minio, bucket, deny)
+    out, _err = start(minio, bucket, **user).communicate(timeout=240)
+    found = json.loads(out)["probe"]
+    assert found["operations"]["delete_object"] == {"ok": False, "code": "AccessDenied"}
+    assert found["leftovers"] == left(minio, bucket) != []
+    # One who may removes them: their probe is over.
+    assert probe(minio, bucket)["operations"]["delete_object"]["ok"] is True
+
+
+def test_a_probe_that_is_killed_anywhere_leaves_nothing_after_the_next(rgw):
     bucket = new_bucket(rgw)
-    process = start(rgw, bucket)
-    time.sleep(seconds)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
     foreign = "accounts/.fediverse-mastodon-s3-probe/not-of-a-probe"
     rgw.client().put_object(Bucket=bucket, Key=foreign, Body=b"")
+    interrupted = 0
+    for tick in range(10):
+        process = start(rgw, bucket)
+        deadline = time.monotonic() + 60
+        keys = []
+        # From its first object on, and each time a bit later.
+        while process.poll() is None and f".{process.pid}." not in "".join(keys) and time.monotonic() < deadline:
+            time.sleep(0.01)
+            keys = left(rgw, bucket)
+        # What the one before left is gone already.
+        assert [key for key in keys if f".{process.pid}." not in key] == [foreign]
+        time.sleep(tick * 0.1)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        interrupted += left(rgw, bucket) != [foreign]
+    assert interrupted >= 3
     out, _err = start(rgw, bucket).communicate(timeout=240)
     assert json.loads(out)["probe"]["leftovers"] == []
     assert left(rgw, bucket) == [foreign]

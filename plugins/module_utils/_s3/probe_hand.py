@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 from datetime import datetime, timezone
@@ -137,19 +138,21 @@ class Hand:
             for each in self.ask("list_multipart_uploads", Prefix=folder).answer.get("Uploads") or []:
                 if is_abandoned(each["Key"], (now - each["Initiated"]).total_seconds()):
                     self._uploads[each["UploadId"]] = each["Key"]
+        self._remove_all()
 
     def clean(self) -> list[str]:
         """Remove all that was written, and return the keys of what may still be there."""
         self._deadline = max(self._deadline, time.monotonic()) + _CLEANING_SECONDS
-        try:
-            for upload in list(self._uploads):
-                self.abort_upload(upload)
-            for key in list(self._objects):
-                if self.ask("delete_object", Key=key).ok:
-                    del self._objects[key]
-        except StoreSilentError:
-            pass
+        with contextlib.suppress(StoreSilentError):
+            self._remove_all()
         return sorted({*self._objects, *self._uploads.values()})
+
+    def _remove_all(self) -> None:
+        for upload in list(self._uploads):
+            self.abort_upload(upload)
+        for key in list(self._objects):
+            if self.ask("delete_object", Key=key).ok:
+                del self._objects[key]
 
 
 def _refusal(error: S3Error) -> Reply:

@@ -72,7 +72,7 @@ def recommend(facts: Facts) -> Recommendation:
             "AWS_REQUEST_CHECKSUM_CALCULATION": calculation,
             "AWS_RESPONSE_CHECKSUM_VALIDATION": validation,
         },
-        list(_warnings(facts)),
+        [*_warnings_of_policy(facts, exposure), *_warnings(facts)],
     )
 
 
@@ -144,6 +144,13 @@ def _checksums(facts: Facts) -> tuple[Setting, Setting]:
     if found.header_crc32 is None:
         reason = "whether the store takes the checksums of newer SDKs is not known"
     return Setting(None, reason), Setting(None, reason)
+
+
+def _warnings_of_policy(facts: Facts, exposure: str | None) -> t.Iterator[str]:
+    block = facts.public_access_block or {}
+    on = [name for name in ("BlockPublicPolicy", "RestrictPublicBuckets") if block.get(name)]
+    if exposure == POLICY and on:
+        yield f"The bucket's public access block keeps a policy from opening anything: set {' and '.join(on)} to false."
 
 
 def _warnings(facts: Facts) -> t.Iterator[str]:

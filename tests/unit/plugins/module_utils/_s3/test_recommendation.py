@@ -146,6 +146,7 @@ def test_nothing_to_warn_of():
         ),
         (facts("honoured", repair=True, rights=Rights(True, True, "of-others")), "of-others"),
         (facts("honoured", repair=True, versioned=True), "old versions"),
+        (facts("ignored", public_access_block={"BlockPublicPolicy": True}), "BlockPublicPolicy to false"),
         (facts("honoured", repair=True, cors=Cors(allowed=False)), "CORS"),
         (facts("honoured", repair=True, leftovers=["accounts/.x/y"]), "accounts/.x/y"),
         (facts("honoured", repair=True, complete=False), "run again"),
