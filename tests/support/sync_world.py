@@ -9,11 +9,54 @@ import ssl
 import subprocess
 import sys
 import time
+import typing
 from urllib.parse import quote, urlsplit
 
 COLLECTION = "ansible_collections.fediverse.mastodon_s3"
 OLD = time.time() - 3600
 EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+def begin_module(name, arguments, *, path, check=False, diff=False, within=()):
+    """Start a module of any collection as Ansible would, in its own process, and return it.
+
+    name: with its collection. path: a folder for what it leaves behind. within: a command to run it by.
+    """
+    collection, _dot, short = name.rpartition(".")
+    own = {
+        "_ansible_check_mode": check,
+        "_ansible_diff": diff,
+        "_ansible_remote_tmp": str(path),
+        "_ansible_keep_remote_files": False,
+    }
+    process = subprocess.Popen(
+        [*within, sys.executable, "-m", f"ansible_collections.{collection}.plugins.modules.{short}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+    )
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, **own}}))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def end_module(process):
+    """Wait for the module and return its result."""
+    out, err = process.communicate(timeout=300)
+    assert out, err
+    return json.loads(out)
+
+
+class Seen(typing.NamedTuple):
+    """What a visitor got: status, two headers (None: there was none), and the body."""
+
+    status: int
+    type: str | None
+    cache_control: str | None
+    body: bytes
 
 
 class Visitor:
@@ -29,9 +72,14 @@ class Visitor:
 
     def get(self, bucket, key):
         """Return the status and body of a GET."""
+        seen = self.fetch(bucket, key)
+        return seen.status, seen.body
+
+    def fetch(self, bucket, key):
+        """Return what a GET shows."""
         self._connection.request("GET", f"/{bucket}/{quote(key)}")
         answer = self._connection.getresponse()
-        return answer.status, answer.read()
+        return Seen(answer.status, answer.getheader("Content-Type"), answer.getheader("Cache-Control"), answer.read())
 
     def close(self):
         self._connection.close()
@@ -63,29 +111,19 @@ class World:
             "settle_seconds": 0,
             **self.store.module_options(),
             **options,
-            "_ansible_check_mode": check,
-            "_ansible_diff": diff,
-            "_ansible_remote_tmp": str(self.path),
-            "_ansible_keep_remote_files": False,
         }
-        process = subprocess.Popen(
-            [*within, sys.executable, "-m", f"{COLLECTION}.plugins.modules.s3_sync"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        )
-        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
-        process.stdin.close()
-        process.stdin = None
-        return process
+        name = "fediverse.mastodon_s3.s3_sync"
+        return begin_module(name, arguments, path=self.path, check=check, diff=diff, within=within)
 
     def sync(self, **options):
         """Run the module and return its result."""
-        out, err = self.start(**options).communicate(timeout=300)
-        assert out, err
-        return json.loads(out)
+        return end_module(self.start(**options))
+
+    def module(self, name, /, **options):
+        """Run another module on the store, expect it to succeed, and return its result."""
+        result = end_module(begin_module(name, {**self.store.module_options(), **options}, path=self.path))
+        assert not result.get("failed"), f"{name}: {result['msg']}"
+        return result
 
     def done(self, **options):
         """Run the module, expect it to succeed, and return what it did, without the zeros."""
