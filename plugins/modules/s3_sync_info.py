@@ -440,7 +440,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     connection_options,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit import THREADS, Question, audit
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Aspect
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Inspection
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     CACHE_CONTROL,
@@ -463,7 +463,7 @@ def _question(params: dict[str, Any]) -> Question:
         rules=rules_from(params),
         public_url=check_base("public_url", params["public_url"]) if params["public_url"] else None,
         public_ca_bundle=params["public_ca_bundle"] or None,
-        aspects=tuple(Aspect(name) for name in dict.fromkeys(params["inspect"])),
+        aspects=tuple(Inspection(name) for name in dict.fromkeys(params["inspect"])),
         sample=None if params["full"] else params["sample"],
         limit=params["limit"],
         newer_than=params["newer_than"],
@@ -500,7 +500,7 @@ def main() -> None:
             "inspect": {
                 "type": "list",
                 "elements": "str",
-                "choices": [aspect.value for aspect in Aspect],
+                "choices": [aspect.value for aspect in Inspection],
                 "default": [],
             },
             "sample": {"type": "int", "default": 100},

@@ -16,7 +16,7 @@ from sync_world import COLLECTION, Visitor, World
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit import Question, audit
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Aspect
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Inspection
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import place_argument_spec, rules_from
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
@@ -201,7 +201,7 @@ def test_an_object_that_vanishes_meanwhile_is_no_error(world):
             client.delete_object(Bucket=world.bucket, Key=PRIVATE[0])
 
     source, lookup = Source(str(world.src)), Lookup(client, world.bucket)
-    question = Question(rules, f"{world.store.endpoint_url}/{world.bucket}", world.store.ca_bundle, tuple(Aspect))
+    question = Question(rules, f"{world.store.endpoint_url}/{world.bucket}", world.store.ca_bundle, tuple(Inspection))
     found = audit(question, source, Vanishing(client, world.bucket, "", acl=False), lookup)
     lookup.close()
     source.close()

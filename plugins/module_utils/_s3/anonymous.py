@@ -18,6 +18,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.problems
 
 # Mastodon's addresses: RFC 2396, and ? ( ) [ ] + escaped, too (kt-paperclip, lib/paperclip/url_generator.rb).
 _SAFE = "-_.!~*';/:@&=$,"
+_PRINTABLE = "".join(map(chr, range(33, 127)))
 _READABLE = {200, 206, 416}  # 416: an empty object has no first byte
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_REDIRECTS = 3  # as many as other Mastodon servers follow
@@ -59,12 +60,14 @@ def check_base(option: str, base: str) -> str:
     try:
         url = urlsplit(base.strip())
         fine = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port > 0)
+        fine = fine and base.strip().isprintable() and " " not in base.strip() and url.netloc.isascii()
     except ValueError:
         fine = False
     if not fine or url.query or url.fragment or "@" in url.netloc:
         shown = option if "@" in base else f"{option} {base!r}"
         raise AddressError(f"{shown} is no plain address of a web server; write https://HOST or https://HOST/PATH")
-    return base.strip().rstrip("/")
+    # What is not ASCII can't be sent as it is; all else is taken to be escaped already.
+    return quote(base.strip().rstrip("/"), safe=_PRINTABLE)
 
 
 class Visitor:

@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import answers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import ConnectionFailedError, translate
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptions,
@@ -90,6 +91,7 @@ def s3_client(options: ConnectionOptions, *, max_pool_connections: int = 10) -> 
             f"endpoint_url or aws_config is not accepted by botocore {botocore.__version__}: {error}"
         ) from error
     client.meta.events.register_first("needs-retry.s3", _refuse_strange_redirect)
+    answers.watch(client)
     return client
 
 
@@ -141,6 +143,7 @@ def _refuse_strange_redirect(response: t.Any = None, **_others: t.Any) -> None:
             f"the server redirects to {elsewhere}; set endpoint_url to the store itself (HTTP {answer.status_code}).",
             code="Redirect",
             status=answer.status_code,
+            remedy="set endpoint_url to the store itself",
         )
 
 

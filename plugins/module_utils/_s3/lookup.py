@@ -59,7 +59,7 @@ class Lookup:
     def head(self, key: str) -> Head | None:
         """Return what the store keeps of `key`, None where it has no such object. Raises S3Error."""
         quick = self._quickly("HEAD", key, "")
-        if quick is not None:
+        if quick is not None and quick[0].get("etag"):
             headers, _body = quick
             return _head(
                 headers.get("content-type"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -127,7 +128,8 @@ def _endpoint(value: str | None, bucket: str | None, style: str) -> str | None:
     # An URL with a password in it must not be repeated.
     shown = "endpoint_url" if "@" in text else f"endpoint_url {text!r}"
     if not re.match(r"https?://", text, re.IGNORECASE):
-        raise ConnectionOptionsError(f"{shown} has no scheme; write https://HOST or http://HOST")
+        fault = "begins with neither https:// nor http://" if "://" in text else "has no scheme"
+        raise ConnectionOptionsError(f"{shown} {fault}; write https://HOST or http://HOST")
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -235,4 +237,10 @@ def _ca_bundle(value: str | None) -> str | None:
         )
     if not os.access(value, os.R_OK):
         raise ConnectionOptionsError(f"aws_ca_bundle {value} can't be read by this user; make it readable (mode 0644)")
+    try:
+        ssl.create_default_context(cafile=value)
+    except (OSError, ValueError) as error:
+        raise ConnectionOptionsError(
+            f"aws_ca_bundle {value} holds no certificate in PEM format; copy the authority's certificate there"
+        ) from error
     return value

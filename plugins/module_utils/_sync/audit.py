@@ -34,7 +34,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.findin
     PrivateSample,
     PublicSample,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Aspect, Inspector
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Inspection, Inspector
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.pool import in_order
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
@@ -61,7 +61,7 @@ class Question:
     rules: Rules
     public_url: Optional[str] = None
     public_ca_bundle: Optional[str] = None
-    aspects: tuple[Aspect, ...] = ()
+    aspects: tuple[Inspection, ...] = ()
     sample: Optional[int] = 100
     limit: int = 20
     newer_than: Optional[float] = None
@@ -111,7 +111,7 @@ def audit(question: Question, source: Source, store: Store, lookup: Lookup) -> d
             "sampled": {"public": _plain(found.public), "private": _plain(found.private)},
             "inspected": {
                 aspect.value: _plain(getattr(found, aspect.value)) if aspect in question.aspects else None
-                for aspect in Aspect
+                for aspect in Inspection
             },
             "listable": visitors.may_list(store.prefix) if visitors else None,
         }

@@ -31,7 +31,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source
 _Kept = TypeVar("_Kept", Head, Acl)
 
 
-class Aspect(str, Enum):
+class Inspection(str, Enum):
     """What can be looked at with the key."""
 
     ACL = "acl"
@@ -57,7 +57,7 @@ class Inspector:
         lookup: Lookup,
         *,
         prefix: str,
-        aspects: Collection[Aspect],
+        aspects: Collection[Inspection],
         visit: Optional[Callable[[str], Answer]],
         patience: int,
     ) -> None:
@@ -108,12 +108,12 @@ class Inspector:
 
     def _acl(self, subject: Subject) -> Union[Acl, Unknown, None]:
         # Without ACLs a closed one means nothing, but an open one does.
-        if Aspect.ACL not in self._aspects or (subject.public and self._rules.mode is not ExposureMode.ACL):
+        if Inspection.ACL not in self._aspects or (subject.public and self._rules.mode is not ExposureMode.ACL):
             return None
         return self._asked(self._acls, self._lookup.acl, subject.key)
 
     def _headers(self, subject: Subject, head: _Once) -> Union[Faults, Unknown, None]:
-        if Aspect.HEADERS not in self._aspects or subject.entry is None:
+        if Inspection.HEADERS not in self._aspects or subject.entry is None:
             return None
         kept = head.answer()
         if isinstance(kept, Unknown):
@@ -125,7 +125,7 @@ class Inspector:
 
     def _content(self, subject: Subject, head: _Once) -> Union[bool, Unknown, None]:
         entry, stored = subject.entry, subject.stored
-        if Aspect.CONTENT not in self._aspects or entry is None or entry.size != stored.size:
+        if Inspection.CONTENT not in self._aspects or entry is None or entry.size != stored.size:
             return None
         try:
             same = is_same(self._source, entry, stored.etag)

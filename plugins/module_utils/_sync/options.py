@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Aspect,
@@ -37,6 +38,7 @@ CACHE_CONTROL = "public, max-age=315576000, immutable"
 STATE_DIR = "/var/lib/mastodon_s3"
 _MOST_CONCURRENCY = 256
 _MOST_NICE = 19
+_MOST_PREFIX_BYTES = 512  # half of what a key may have
 _LEAST_RATE = 1024
 _AWS = "aws"
 
@@ -104,8 +106,8 @@ def rules_from(params: Mapping[str, Any]) -> Rules:
         private_prefixes=private,
         include=patterns("include", params["include"]),
         exclude=patterns("exclude", params["exclude"]),
-        cache_control=params.get("cache_control") or None,
-        storage_class=params.get("storage_class") or None,
+        cache_control=_header("cache_control", params.get("cache_control")),
+        storage_class=_header("storage_class", params.get("storage_class")),
         open_private=_open_private(params),
         settle_ns=_at_least("settle_seconds", params.get("settle_seconds", 60), 0) * 10**9,
     )
@@ -132,7 +134,7 @@ def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
         bucket=_bucket(params["bucket"]),
         prefix=key_prefix_from(params["key_prefix"]),
         rules=rules_from(params),
-        state_dir=params["state_dir"],
+        state_dir=_absolute("state_dir", params["state_dir"]),
         delete=DeleteMode(params["delete"]),
         max_delete=params["max_delete"],
         authority=Authority(params["authority"]),
@@ -149,7 +151,7 @@ def key_prefix_from(value: str) -> str:
     """Return a key prefix that is empty or ends with a slash, so that `config` can't touch `config-old/`.
 
     Raises:
-        SyncError: it begins with a slash or has an empty part, which no URL of Mastodon's would have.
+        SyncError: it begins with a slash, has a part that no URL of Mastodon's would have, or leaves no room for keys.
     """
     prefix = value.rstrip("/")
     if not prefix:
@@ -158,6 +160,9 @@ def key_prefix_from(value: str) -> str:
         return ""
     if prefix.startswith("/") or "//" in prefix:
         raise SyncError(f"key_prefix: {value!r} has an empty part: write it like media or media/system")
+    parts = prefix.split("/")
+    if "." in parts or ".." in parts or not prefix.isprintable() or len(prefix.encode()) > _MOST_PREFIX_BYTES:
+        raise SyncError(f"key_prefix: {value[:80]!r} is no folder that an address can name: write it like media/system")
     return f"{prefix}/"
 
 
@@ -183,6 +188,19 @@ def _bucket(name: str) -> str:
     if not name or ("/" in name and not name.startswith("arn:")):
         raise SyncError(f"bucket: {name!r} is not a bucket's name: a folder in it belongs into key_prefix")
     return name
+
+
+def _header(option: str, value: Optional[str]) -> Optional[str]:
+    """Return what can be sent as a header and be signed, None where there is nothing."""
+    if value and not (value.isascii() and value.isprintable()):
+        raise SyncError(f"{option}: {value!r} is no value of a header: write it in one line of ASCII characters")
+    return value or None
+
+
+def _absolute(option: str, path: str) -> str:
+    if not os.path.isabs(path):
+        raise SyncError(f"{option}: {path!r} is not an absolute path: the next run may begin in another folder")
+    return path
 
 
 def _at_least(option: str, value: int, least: int) -> int:

@@ -53,6 +53,9 @@ class Source:
             SyncError: it can't be opened.
         """
         self.path = path
+        if not path:
+            # It would stand for the current folder.
+            raise SyncError("src is empty: name the folder that holds the files")
         try:
             self._root = os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:

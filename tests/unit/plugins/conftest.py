@@ -29,6 +29,7 @@ class Web:
 
             def do_GET(self):
                 web.requests.append((self.command, self.path, dict(self.headers), self.client_address[1]))
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 status, headers, body = web.answer(self.command, self.path, self.headers)
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -39,7 +40,7 @@ class Web:
                     with contextlib.suppress(ConnectionError):
                         self.wfile.write(body)
 
-            do_HEAD = do_GET  # noqa: N815
+            do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
 
             def log_message(self, *_arguments):
                 pass

@@ -78,6 +78,7 @@ def test_what_is_found_out_is_no_failure():
         ("s3_sync_info", {"src": "/", "public_url": "files.example.com"}, "public_url"),
         ("s3_sync_info", {"src": "/", "public_prefixes": ["/accounts"]}, "public_prefixes"),
         ("s3_sync_info", {"src": "/", "inspect": ["acls"]}, "acls"),
+        ("s3_sync_info", {"src": ""}, "src is empty"),
         ("s3_sync_info", {"src": "/no/such/folder"}, "/no/such/folder"),
         ("s3_sync_info", {"src": os.path.abspath(__file__)}, "not a folder"),
     ],

@@ -37,7 +37,20 @@ def test_addresses_are_escaped_as_mastodon_does(key, path):
 
 @pytest.mark.parametrize(
     "base",
-    ["files.example.com", "ftp://a", "https://", "https://a/?b", "https://a#b", "https://u:p@a", "https://a:b", ""],
+    [
+        "files.example.com",
+        "ftp://a",
+        "https://",
+        "https://a/?b",
+        "https://a#b",
+        "https://u:p@a",
+        "https://a:b",
+        "",
+        "https://a b",
+        "https://a/b c",
+        "https://ü",
+        "https://a/\tb",
+    ],
 )
 def test_what_is_no_address_is_refused_and_no_password_repeated(base):
     with pytest.raises(under_test.AddressError, match="public_url") as caught:
@@ -47,6 +60,10 @@ def test_what_is_no_address_is_refused_and_no_password_repeated(base):
 
 def test_an_address_loses_its_last_slash():
     assert under_test.check_base("public_url", "https://a:8443/b/") == "https://a:8443/b"
+
+
+def test_what_is_not_ascii_is_escaped_and_nothing_else():
+    assert under_test.check_base("public_url", "https://a/m%20+&(ü)") == "https://a/m%20+&(%C3%BC)"
 
 
 def test_head_is_enough_for_a_plain_success_and_the_connection_is_kept(web, visitor):

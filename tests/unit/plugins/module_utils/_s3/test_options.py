@@ -65,8 +65,8 @@ def test_plain_http_with_keys_is_allowed():
     [
         ("fsn1.example.com", "no scheme"),
         ("fsn1.example.com:9000", "no scheme"),
-        ("ftp://fsn1.example.com", "no scheme"),
-        ("s3://media", "no scheme"),
+        ("ftp://fsn1.example.com", "neither https"),
+        ("s3://media", "neither https"),
         ("https://", "no valid host"),
         ("https://:9000", "no valid host"),
         ("https://a b.example.com", "no valid host"),
@@ -187,8 +187,9 @@ def test_credentials_file_missing_or_a_folder_is_refused(tmp_path):
 def test_ca_bundle_missing_is_refused(tmp_path):
     assert f"aws_ca_bundle {tmp_path}/ca.pem is not a file" in refusal(aws_ca_bundle=f"{tmp_path}/ca.pem")
     bundle = tmp_path / "ca.pem"
-    bundle.write_text("", encoding="ascii")
-    assert connection_options({"aws_ca_bundle": str(bundle)}).ca_bundle == str(bundle)
+    for content in ("", "no certificate"):
+        bundle.write_text(content, encoding="ascii")
+        assert "holds no certificate" in refusal(aws_ca_bundle=str(bundle))
 
 
 def test_repr_holds_no_secret():

@@ -15,7 +15,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Head
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.compare import Subject
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.findings import Faults, Unknown
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Aspect, Inspector
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Inspection, Inspector
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Entry,
     Exposure,
@@ -79,7 +79,7 @@ def look(tmp_path):
     source.close()
 
 
-ALL = tuple(Aspect)
+ALL = tuple(Inspection)
 
 
 def test_all_is_asked_below_the_prefix_and_head_only_once(look):
@@ -93,7 +93,7 @@ def test_all_is_asked_below_the_prefix_and_head_only_once(look):
 
 def test_the_right_content_costs_no_request(look):
     told = Told()
-    assert look(told, Aspect.CONTENT).same_content is True
+    assert look(told, Inspection.CONTENT).same_content is True
     assert told.asked == []
 
 
@@ -107,13 +107,13 @@ def test_the_right_content_costs_no_request(look):
     ],
 )
 def test_contents_that_can_not_be_told(look, head, etag, reason):
-    found = look(Told(head), Aspect.CONTENT, etag=etag).same_content
+    found = look(Told(head), Inspection.CONTENT, etag=etag).same_content
     assert isinstance(found, Unknown)
     assert reason in found.reason
 
 
 def test_another_size_is_no_question_of_content(look):
-    assert look(Told(), Aspect.CONTENT, size=1).same_content is None
+    assert look(Told(), Inspection.CONTENT, size=1).same_content is None
 
 
 def test_what_is_asked_for_only(look):
@@ -125,8 +125,8 @@ def test_what_is_asked_for_only(look):
 
 @pytest.mark.parametrize("mode", ["policy", "bucket"])
 def test_without_acls_only_those_of_private_objects_are_asked_for(look, mode):
-    assert look(Told(), Aspect.ACL, mode=mode).acl is None
-    assert look(Told(), Aspect.ACL, mode=mode, key=PRIVATE_KEY).acl == CLOSED
+    assert look(Told(), Inspection.ACL, mode=mode).acl is None
+    assert look(Told(), Inspection.ACL, mode=mode, key=PRIVATE_KEY).acl == CLOSED
 
 
 def test_without_a_file_only_exposure_is_looked_at(look):
@@ -138,8 +138,8 @@ def test_without_a_file_only_exposure_is_looked_at(look):
 @pytest.mark.parametrize(
     "aspects_and_visit",
     [
-        ((Aspect.ACL,), None),
-        ((Aspect.HEADERS,), None),
+        ((Inspection.ACL,), None),
+        ((Inspection.HEADERS,), None),
         ((), lambda key: Answer(404, "NoSuchKey")),
         ((), lambda key: Answer(403, "AccessDenied")),
     ],
@@ -159,7 +159,7 @@ def test_one_that_visitors_can_not_read_but_is_there_is_one(look):
 
 def test_after_some_refusals_no_more_is_asked(look):
     told = Told(acl=PermissionDeniedError("", code="AccessDenied"))
-    found = look(told, Aspect.ACL, Aspect.HEADERS, times=10)
+    found = look(told, Inspection.ACL, Inspection.HEADERS, times=10)
     assert [kind for kind, _key in told.asked].count("acl") == 3
     assert [kind for kind, _key in told.asked].count("head") == 10
     assert "not asked any more" in found.acl.reason
