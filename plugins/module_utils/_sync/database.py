@@ -31,6 +31,7 @@ CREATE TABLE rounds(
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _DISTRUSTED = "INSERT OR REPLACE INTO meta VALUES ('needs_listing', '1');"
+_LEAST_ROOM = 1024 * 1024  # bytes
 
 
 class JournalError(SyncError):
@@ -98,7 +99,7 @@ def clear_errors(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if "full" in str(error):
+        if "full" in str(error) or ("I/O" in str(error) and _has_no_room(path)):
             remedy = "make room on its file system and run again, nothing that was done is lost"
         elif isinstance(error, sqlite3.OperationalError):
             remedy = "check the folder's permissions and its file system"
@@ -107,6 +108,15 @@ def clear_errors(path: str) -> Iterator[None]:
         raise JournalError(f"the journal {path} can't be used ({error}): {remedy}") from error
     except OSError as error:
         raise JournalError(f"the journal {path} can't be used: {error.strerror}. Check state_dir") from error
+
+
+def _has_no_room(path: str) -> bool:
+    """Return whether the disk is so full that SQLite may call it an I/O error, as it does for its side files."""
+    try:
+        found = os.statvfs(os.path.dirname(path))
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _LEAST_ROOM
 
 
 def number(connection: sqlite3.Connection, statement: str) -> int:

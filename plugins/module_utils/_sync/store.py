@@ -36,6 +36,9 @@ _STANDARD = "STANDARD"  # which no store spells out
 _EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
+# XML 1.0 can't hold control characters, and its readers may change line ends and strip spaces: a batch with such a key
+# is refused as a whole, or deletes another object.
+_FRAGILE_IN_XML = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]|\A\s|\s\Z")
 
 
 class Stored(NamedTuple):
@@ -219,14 +222,21 @@ class Store:
 
     def delete(self, keys: Sequence[str]) -> dict[str, S3Error]:
         """Delete up to `DELETE_BATCH` objects and return what went wrong, by key. A missing object is no error."""
-        if len(keys) > 1 and self._batches:
+        plain = [key for key in keys if not _FRAGILE_IN_XML.search(self._name(key))]
+        if len(plain) > 1 and self._batches:
             try:
-                return self._delete_batch(keys)
+                failed = self._delete_batch(plain)
             except UnsupportedError as error:
                 if error.code == "MissingContentMD5" and not self._insists_on_md5.is_set():
                     self._insists_on_md5.set()
                     return self.delete(keys)
                 self._batches = False
+            else:
+                fragile = [key for key in keys if _FRAGILE_IN_XML.search(self._name(key))]
+                return {**failed, **self._delete_each(fragile)}
+        return self._delete_each(keys)
+
+    def _delete_each(self, keys: Sequence[str]) -> dict[str, S3Error]:
         failed: dict[str, S3Error] = {}
         for key in keys:
             try:

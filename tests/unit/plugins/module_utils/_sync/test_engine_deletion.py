@@ -133,6 +133,26 @@ class TestDeletion:
         world.s3.hook = lambda *_: None
         assert done(world.sync(delete="own")) == {"delete": 1}
 
+    def test_names_that_xml_can_not_hold_are_deleted_one_by_one(self, world, done):
+        odd = [f"accounts/{name}" for name in ("be\x07ll", "new\nline", "re\rturn", "trailing ", "del\x7f")]
+        plain = [f"accounts/{name}" for name in ("a.png", " b.png", "c d.png", "li\u2028ne", "😀")]
+        for key in (*odd, *plain, "accounts/keep.png"):
+            world.write(key)
+        world.sync()
+        for key in (*odd, *plain):
+            (world.src / key).unlink()
+        batches = []
+        real = world.s3.delete_objects
+
+        def delete_objects(**arguments):
+            batches.append([each["Key"] for each in arguments["Delete"]["Objects"]])
+            return real(**arguments)
+
+        world.s3.delete_objects = delete_objects
+        assert done(world.sync(delete="own")) == {"delete": 10}
+        assert sorted(batches[0]) == sorted(plain)
+        assert set(world.s3.objects) == {"accounts/keep.png"}
+
     def test_a_store_without_batches_gets_single_deletions(self, world, done):
         world.write("accounts/keep.png")
         gone = [world.write(f"accounts/{number}.png") for number in range(3)]
