@@ -180,6 +180,55 @@ bucket_region:
   returned: always
   type: str
   sample: eu-central-1
+bucket_state:
+  description:
+    - The bucket's settings, in the words of the S3 API. Each is V(none) where the store has no such setting, and where
+      these credentials may not ask for it.
+    - V(none) where RV(usable) is not V(true).
+  returned: always
+  type: dict
+  contains:
+    encryption:
+      description: How new objects are encrypted by default; the text V("none") where they are not.
+      type: str
+      returned: always
+    versioning:
+      description: V(Enabled), V(Suspended), or the text V("none") where old versions never were kept.
+      type: str
+      returned: always
+    object_lock:
+      description: Whether objects can be locked against deletion.
+      type: bool
+      returned: always
+    ownership:
+      description: Who owns objects and whether there are ACLs; the text V("none") where that was never set.
+      type: str
+      returned: always
+    public_access_block:
+      description: The four switches of the bucket's own block of public access. Those of the account are not seen.
+      type: dict
+      returned: always
+    refusal:
+      description: Why media can't be served from such a bucket, with the remedy, such as an encryption by KMS.
+      type: str
+      returned: always
+    warnings:
+      description: What to know of such a bucket, such as that it keeps what is deleted, each with the remedy.
+      type: list
+      elements: str
+      returned: always
+  sample:
+    encryption: AES256
+    versioning: none
+    object_lock: false
+    ownership: BucketOwnerPreferred
+    public_access_block:
+      BlockPublicAcls: false
+      IgnorePublicAcls: false
+      BlockPublicPolicy: true
+      RestrictPublicBuckets: true
+    refusal: null
+    warnings: []
 clock_offset:
   description:
     - By how many seconds the host's clock is ahead of the store's, negative where it is behind.
@@ -405,9 +454,18 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import Access, look
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import Access, look, with_patience
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, boto_versions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket_state import (
+    look_at,
+    refusal_of,
+    warnings_of,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import (
+    Boto3MissingError,
+    boto_versions,
+    s3_client,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptions,
     ConnectionOptionsError,
@@ -429,7 +487,14 @@ def _find_out(options: ConnectionOptions, places: Places, params: dict[str, Any]
     if params["probe"] and _can_be_probed(access):
         facts = probe(options, params["bucket"], places)
         found = {**asdict(facts), "recommendation": asdict(recommend(facts))}
-    return {**_result(access), "probe": found}
+    return {**_result(access), "bucket_state": _state(options, params["bucket"], access), "probe": found}
+
+
+def _state(options: ConnectionOptions, bucket: str, access: Access) -> dict[str, Any] | None:
+    if not access.usable:
+        return None
+    state = look_at(s3_client(with_patience(options)), bucket)
+    return {**asdict(state), "refusal": refusal_of(state), "warnings": warnings_of(state)}
 
 
 def _can_be_probed(access: Access) -> bool:
@@ -467,7 +532,7 @@ def main() -> None:
     except Boto3MissingError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
-        found = {**_result(Access(usable=None)), "probe": None}
+        found = {**_result(Access(usable=None)), "bucket_state": None, "probe": None}
     module.exit_json(changed=False, **found)
 
 

@@ -13,6 +13,8 @@ from ansible.module_utils import basic
 from botocore.exceptions import ClientError
 from stores.fixtures import new_bucket
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_options
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_bucket_rules
 
 CORS = {
@@ -30,7 +32,7 @@ TAGGED = {"ID": "t", "Status": "Enabled", "Filter": {"And": {"Prefix": "t/", "Ta
 OLD = {"ID": "old", "Status": "Disabled", "Prefix": "tmp/", "Expiration": {"Days": 9}}
 
 
-@pytest.fixture(params=["rgw", "moto"])
+@pytest.fixture(params=["rgw", "moto", "seaweedfs"])
 def store(request):
     return request.getfixturevalue(request.param)
 
@@ -201,3 +203,30 @@ def test_minio_has_neither_and_says_so(run, minio):
     assert preflight(minio, bucket, "https://mastodon.example")
     gone = run(minio, bucket, cors_rules=[CORS], lifecycle_rules=[ABORT], state="absent")
     assert (gone["changed"], gone["unsupported"]) == (False, [])
+
+
+def test_versitygw_has_cors_rules_and_no_lifecycle(run, versitygw):
+    bucket = new_bucket(versitygw)
+    for changes in (True, False):
+        result = run(versitygw, bucket, cors_rules=[CORS], lifecycle_rules=[ABORT])
+        assert (result["changed"], result["unsupported"]) == (changes, ["lifecycle"])
+    assert [rule["ID"] for rule in cors_of(versitygw, bucket)] == [CORS["ID"]]
+    assert preflight(versitygw, bucket, "https://mastodon.example")
+    assert run(versitygw, bucket, cors_rules=[CORS], lifecycle_rules=[ABORT], state="absent")["changed"]
+    assert cors_of(versitygw, bucket) == []
+
+
+def test_a_rule_of_minios_own_kind_is_not_dropped(run, minio):
+    """boto3 does not know DelMarkerExpiration, and would send the rule back without it."""
+    bucket = new_bucket(minio)
+    own = (
+        "<LifecycleConfiguration><Rule><ID>m</ID><Status>Enabled</Status><Filter><Prefix>t/</Prefix></Filter>"
+        "<DelMarkerExpiration><Days>3</Days></DelMarkerExpiration></Rule></LifecycleConfiguration>"
+    )
+    client = s3_client(connection_options(minio.module_options()))
+    client.meta.events.register_first(
+        "before-call.s3.PutBucketLifecycleConfiguration", lambda params, **_others: params.update(body=own.encode())
+    )
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [LOGS]})
+    assert "DelMarkerExpiration, which boto3" in run(minio, bucket, lifecycle_rules=[ABORT])["msg"]
+    assert [rule["ID"] for rule in lifecycle_of(minio, bucket)] == ["m"]

@@ -89,6 +89,11 @@ class _Witness:
                 self.clock_offset = None
 
 
+def with_patience(options: ConnectionOptions) -> ConnectionOptions:
+    """Return the options with timeouts and repetitions that bound each request; what the user set wins."""
+    return replace(options, aws_config={**_PATIENCE, **options.aws_config})
+
+
 def look(options: ConnectionOptions, bucket: str, *, key_prefix: str = "", wait: float = 0) -> Access:
     """Find out what `options` allow on `bucket`, in bounded time and without changing anything.
 
@@ -97,7 +102,7 @@ def look(options: ConnectionOptions, bucket: str, *, key_prefix: str = "", wait:
 
     Raises Boto3MissingError, and ConnectionOptionsError for options that this botocore does not accept.
     """
-    patient = replace(options, aws_config={**_PATIENCE, **options.aws_config})
+    patient = with_patience(options)
     deadline = time.monotonic() + wait
     while True:
         found = _look_once(patient, bucket, key_prefix)
@@ -113,9 +118,7 @@ def is_listable_by_everybody(options: ConnectionOptions, bucket: str) -> bool | 
     Raises Boto3MissingError.
     """
     try:
-        return is_listable_with(
-            anonymous_s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config})), bucket
-        )
+        return is_listable_with(anonymous_s3_client(with_patience(options)), bucket)
     except S3Error:
         return None
 
