@@ -22,7 +22,7 @@ def read_variables(path: str) -> dict[str, str]:
     that is named without a value, can't be told from the file alone and is left out.
 
     Raises:
-        DotenvReadError: The file is missing, unreadable, no regular file, or too large.
+        DotenvReadError: The file is missing, unreadable, no regular file, too large, or no text.
     """
     return read_document(path).values()
 
@@ -31,7 +31,7 @@ def read_document(path: str) -> Document:
     """Read and parse one dotenv file; symbolic links are followed.
 
     Raises:
-        DotenvReadError: The file is missing, unreadable, no regular file, or too large.
+        DotenvReadError: The file is missing, unreadable, no regular file, too large, or no text.
     """
     return parse(read_bytes(path)[0])
 
@@ -40,7 +40,7 @@ def read_bytes(path: str) -> tuple[bytes, os.stat_result]:
     """Read one file and what the file system says of the very file that was read.
 
     Raises:
-        DotenvReadError: The file is missing, unreadable, no regular file, or too large.
+        DotenvReadError: The file is missing, unreadable, no regular file, too large, or no text.
     """
     try:
         # Without O_NONBLOCK a FIFO would keep the task waiting for ever.
@@ -59,4 +59,6 @@ def read_bytes(path: str) -> tuple[bytes, os.stat_result]:
         raise DotenvReadError(f"{path!r} is no file name: {error}") from error
     if len(data) > MAX_BYTES:
         raise DotenvReadError(f"{path} is larger than {MAX_BYTES // 1024} KiB; that is no dotenv file")
+    if b"\0" in data:
+        raise DotenvReadError(f"{path} holds NUL bytes; that is no dotenv file, or not one in UTF-8")
     return data, status

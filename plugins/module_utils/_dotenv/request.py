@@ -13,6 +13,9 @@ from typing import Any
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvError, DotenvValueError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.quoting import check_name, quote
 
+# MAX_ARG_STRLEN of Linux (execve(2)): with more in its environment no service starts.
+_MOST_BYTES = 128 * 1024
+
 
 @dataclass(frozen=True)
 class Request:
@@ -44,6 +47,7 @@ def request(params: Mapping[str, Any]) -> Request:
                 check_name(name)
                 values[name] = _text(name, value)
                 quote(name, values[name])
+                _check_length(name, values[name])
             except DotenvValueError as error:
                 faults.append(f"{option}: {error}")
     for name in absent:
@@ -70,6 +74,13 @@ def request(params: Mapping[str, Any]) -> Request:
         backup=params["backup"],
         validate=params["validate"],
     )
+
+
+def _check_length(name: str, value: str) -> None:
+    if len(f"{name}={value}".encode()) >= _MOST_BYTES:
+        raise DotenvValueError(
+            f"the value of {name} is longer than a process can be given: {_MOST_BYTES // 1024} KiB; choose another one"
+        )
 
 
 def _text(name: str, value: Any) -> str:

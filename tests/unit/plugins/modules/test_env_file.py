@@ -248,13 +248,27 @@ def test_links_are_followed_and_stay(run, path, tmp_path):
     assert b"S3_BUCKET=media" in path.read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["folder", "fifo", "large"])
+def test_a_value_that_no_process_can_be_given_is_refused(run, path):
+    before = path.read_bytes()
+    longest = "x" * (128 * 1024 - len("A=") - 1)
+    result, text = run(env_file, path=str(path), variables={"A": "1"}, secrets={"B": f"{longest}x"})
+    assert "B" in result["msg"]
+    assert "128 KiB" in result["msg"]
+    assert longest not in text
+    assert path.read_bytes() == before
+    result, _text = run(env_file, path=str(path), secrets={"B": longest})
+    assert result["changed"] is True
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "large", "utf-16"])
 def test_what_is_no_dotenv_file(run, tmp_path, kind):
     path = tmp_path / "thing"
     if kind == "folder":
         path.mkdir()
     elif kind == "fifo":
         os.mkfifo(path)
+    elif kind == "utf-16":
+        path.write_text("A=1\n", encoding="utf-16")
     else:
         path.write_bytes(b"#" * (1024 * 1024 + 1))
     result, _text = run(env_file, path=str(path), variables={"A": "1"})
