@@ -6,14 +6,21 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 
 import pytest
+import yaml
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_model import Facts
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.recommendation import recommend
 
 MODULES = "ansible_collections.fediverse.mastodon_s3.plugins.modules"
 KEYS = {
@@ -61,6 +68,34 @@ def test_a_missing_boto3_is_unknown_in_check_mode_and_a_failure_without(without_
     assert "python3-boto3" in failed["msg"]
 
 
+def test_where_nothing_answers_nothing_is_probed():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        begun = time.monotonic()
+        found = run(
+            "s3_storage_info",
+            probe=True,
+            endpoint_url=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            aws_config={"read_timeout": 1, "connect_timeout": 1},
+        )
+    assert time.monotonic() - begun < 30
+    assert (found["usable"], found["problem"]["code"], found["probe"]) == (False, "TimedOut", None)
+
+
+def test_all_that_a_probe_returns_is_documented():
+    module = importlib.import_module(f"{MODULES}.s3_storage_info")
+    documented = yaml.safe_load(module.RETURN)["probe"]["contains"]
+    facts = asdict(Facts())
+    assert set(documented) == {*facts, "recommendation"}
+    for name in ("acl", "open_to_everybody", "cors", "addressing", "checksums", "rights"):
+        assert set(documented[name]["contains"]) == set(facts[name])
+    said = recommend(Facts())
+    assert set(documented["recommendation"]["contains"]) == set(asdict(said))
+    described = " ".join(documented["recommendation"]["contains"]["variables"]["description"])
+    assert all(f"E({name})" in described for name in said.variables)
+
+
 def test_what_is_found_out_is_no_failure():
     found = run("s3_storage_info")
     assert "failed" not in found
@@ -73,6 +108,8 @@ def test_what_is_found_out_is_no_failure():
         ("s3_storage_info", {"wait": -1}, "wait"),
         ("s3_storage_info", {"endpoint_url": "http://127.0.0.1:1/media"}, "endpoint_url"),
         ("s3_storage_info", {"aws_config": {"no_such_option": 1}}, "no_such_option"),
+        ("s3_storage_info", {"public_prefix": ""}, "public_prefix"),
+        ("s3_storage_info", {"public_url": "files.example.com"}, "public_url"),
         ("s3_sync_info", {"src": "/", "sample": -1}, "sample"),
         ("s3_sync_info", {"src": "/", "limit": -1}, "limit"),
         ("s3_sync_info", {"src": "/", "public_url": "files.example.com"}, "public_url"),
