@@ -36,6 +36,8 @@ class Signer:
     def __init__(self, keys: Keys, region: str) -> None:
         self.keys = keys
         self._region = region
+        self._second = -1
+        self._stamp = ""
         self._date = ""
         self._scope = ""
         self._key = b""
@@ -59,8 +61,10 @@ class Signer:
         now: seconds since the epoch.
         query: sorted and encoded, with an equals sign after each name.
         """
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-        if stamp[:8] != self._date:
+        if int(now) != self._second:
+            self._second, self._stamp = int(now), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        stamp = self._stamp
+        if not stamp.startswith(self._date) or not self._date:
             self._derive(stamp[:8])
         signed = {**headers, "host": host, "x-amz-content-sha256": payload_sha256, "x-amz-date": stamp}
         if self.keys.session_token:

@@ -13,9 +13,8 @@ import base64
 import hashlib
 import os
 import time
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import (
@@ -49,8 +48,7 @@ _HELD_BYTES = 128 * 1024
 _READ_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True)
-class Parcel:
+class Parcel(NamedTuple):
     """A file that is opened, judged and signed for. Whoever has it closes its descriptor."""
 
     action: Action
@@ -85,12 +83,12 @@ class Packer:
         if action.kind is not ActionKind.UPLOAD or action.size > PART_BYTES:
             return None
         try:
-            descriptor = self._source.open_file(action.key)
+            descriptor, status = self._source.opened(action.key)
         except OSError:
             return None
         parcel = None
         try:
-            parcel = self._packed(action, descriptor)
+            parcel = self._packed(action, descriptor, entry_of(action.key, status))
         except OSError:
             pass
         finally:
@@ -98,8 +96,7 @@ class Packer:
                 os.close(descriptor)
         return parcel
 
-    def _packed(self, action: Action, descriptor: int) -> Optional[Parcel]:
-        before = entry_of(action.key, os.fstat(descriptor))
+    def _packed(self, action: Action, descriptor: int, before: Entry) -> Optional[Parcel]:
         exposure = exposure_now(self._rules, action, before)
         if exposure is None or before.size > PART_BYTES:
             return None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from typing import Optional
+from functools import lru_cache
+from typing import Any, Optional
 
 _SYS_OPENAT2 = 437  # the same on all architectures, uapi/asm-generic/unistd.h
 _RESOLVE_NO_SYMLINKS = 0x04  # uapi/linux/openat2.h
@@ -45,6 +46,12 @@ def _loaded() -> Optional[ctypes.CDLL]:
 _LIBC = _loaded()
 
 
+@lru_cache(maxsize=16)
+def _how(flags: int) -> Any:
+    """Return a reference to what the kernel reads, and only reads, so that it can be used again."""
+    return ctypes.byref(_OpenHow(flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH))
+
+
 def open_beneath(root: int, path: bytes, flags: int) -> int:
     """Open `path` below the folder `root` and return its descriptor.
 
@@ -54,8 +61,7 @@ def open_beneath(root: int, path: bytes, flags: int) -> int:
     """
     if _LIBC is None or b"\0" in path:
         raise UnknownCallError
-    how = _OpenHow(flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH)
-    descriptor = int(_LIBC.syscall(_SYS_OPENAT2, root, path, ctypes.byref(how), ctypes.sizeof(how)))
+    descriptor = int(_LIBC.syscall(_SYS_OPENAT2, root, path, _how(flags), ctypes.sizeof(_OpenHow)))
     if descriptor >= 0:
         return descriptor
     number = ctypes.get_errno()

@@ -100,7 +100,11 @@ class Source:
         return os.open(native, _FOLDER_FLAGS, dir_fd=self._root if parent is None else parent)
 
     def open_file(self, key: str) -> int:
-        """Open the regular file of `key` for reading and return its descriptor; the caller closes it.
+        """Open the regular file of `key` as `opened` does, and return its descriptor."""
+        return self.opened(key)[0]
+
+    def opened(self, key: str) -> tuple[int, os.stat_result]:
+        """Open the regular file of `key` for reading and return its descriptor, which the caller closes, and its state.
 
         Raises:
             FileNotFoundError: it is gone.
@@ -113,10 +117,11 @@ class Source:
             descriptor = self._opened_by_parts(key)
         except OSError as error:
             raise _told_apart(error) from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             raise NotRegularError(errno.EINVAL, "no regular file any more")
-        return descriptor
+        return descriptor, status
 
     def _opened_by_parts(self, key: str) -> int:
         folder, name = self._folder_of(key)

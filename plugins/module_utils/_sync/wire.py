@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-import selectors
+import select
 import socket
 import ssl
 import struct
@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple, Optional
 
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 Target = tuple[int, Any]
 _PIECE_BYTES = 256 * 1024
 _RECEIVE_BYTES = 16 * 1024
@@ -60,7 +60,10 @@ class _Phase(Enum):
 
 
 class Wire:
-    """One connection. `wants` is what its socket has to be ready for before `step` is called."""
+    """One connection. `wants` is what its socket has to be ready for before `step` is called.
+
+    `watched` is for whoever waits for it: what he has asked the kernel to watch.
+    """
 
     def __init__(self, target: Target, hostname: str, context: Optional[ssl.SSLContext]) -> None:
         """Begin to connect, with TLS where there is a context.
@@ -86,11 +89,13 @@ class Wire:
             plain.close()
             raise WireError(str(error)) from error
         self.wants = WRITE
+        self.watched = 0
         self.moved = time.monotonic()
         self._tls = context
         self._hostname = hostname
         self._phase = _Phase.CONNECT
         self._out = memoryview(b"")
+        self._pair: tuple[bytes, bytes] = (b"", b"")
         self._body = Body(0, b"")
         self._sent = 0
         self._got = b""
@@ -118,7 +123,13 @@ class Wire:
         """Begin a PUT; the file of a body has to stay open until the answer is there."""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"PUT {path} HTTP/1.1\r\n{lines}content-length: {body.size}\r\n\r\n".encode("latin-1")
-        self._out = memoryview(head if body.content is None else head + body.content)
+        self._out, self._pair = memoryview(b""), (b"", b"")
+        if body.content is None:
+            self._out = memoryview(head)
+        elif self._tls is None:
+            self._pair = (head, body.content)
+        else:
+            self._out = memoryview(head + body.content)
         self._body, self._sent, self._got = body, 0 if body.content is None else body.size, b""
         if self.connected:
             self._phase = _Phase.SEND
@@ -138,6 +149,8 @@ class Wire:
                 self._handshake()
             if self._phase is _Phase.SEND:
                 self._send()
+                self.wants = READ  # no answer can be there yet
+                return None
             return self._receive()
         except ssl.SSLWantReadError:
             self.wants = READ
@@ -165,7 +178,13 @@ class Wire:
         self._phase = _Phase.SEND
 
     def _send(self) -> None:
-        body = self._body
+        body, pair = self._body, self._pair
+        if pair[0]:
+            sent = self.socket.sendmsg(pair)
+            self._pair = (b"", b"")
+            if sent < len(pair[0]) + len(pair[1]):
+                self._out = memoryview(b"".join(pair))[sent:]
+            self.moved = time.monotonic()
         while self._out or self._sent < body.size:
             if self._out:
                 more = socket.MSG_MORE if self._tls is None and self._sent < body.size else 0

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import selectors
+import select
 import socket
 import threading
 import time
@@ -14,9 +14,8 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
@@ -60,13 +59,13 @@ _TOO_MANY = (429, 503)
 _ODD_ANSWERS = 10
 _ODD_PAUSE_SECONDS = 60.0
 _NAME_SECONDS = 60.0
+_FRESH_SECONDS = 1.0  # for which an idle connection, that is watched anyway, is taken to be whole
 _PAUSE_SECONDS = 0.3
 
 _SENDING = (ActionKind.UPLOAD, ActionKind.SEND_IF_MISSING)
 
 
-@dataclass
-class _Flight:
+class _Flight(NamedTuple):
     """A parcel on its way."""
 
     order: Order
@@ -88,7 +87,9 @@ class Worker:
         self._store: Optional[Store] = None
         self._performer: Optional[Performer] = None
         self._pool = ThreadPoolExecutor(min(job.most, _MOST_THREADS), thread_name_prefix="boto3")
-        self._selector = selectors.DefaultSelector()
+        self._poll = select.epoll()
+        self._watched: dict[int, Wire] = {}
+        self._next_look = now + _TICK_SECONDS
         self._orders = deque(chain.from_iterable(early))
         self._in_threads: dict[Future[Outcome], Order] = {}
         self._wires = _Wires(job.address) if job.address else None
@@ -107,19 +108,20 @@ class Worker:
 
     def run(self) -> None:
         """Work until the other end of the mailbox is closed."""
-        self._selector.register(self._mailbox.socket, READ)
-        self._selector.register(self._woken, READ)
+        orders, woken = self._mailbox.socket.fileno(), self._woken.fileno()
+        self._poll.register(orders, READ)
+        self._poll.register(woken, READ)
         try:
             while True:
                 self._begin_orders()
                 self._tell()
-                for key, _events in self._selector.select(self._idle_seconds()):
-                    if key.fileobj is self._mailbox.socket:
+                for descriptor, _events in self._poll.poll(self._idle_seconds()):
+                    if descriptor == orders:
                         self._orders.extend(chain.from_iterable(self._mailbox.receive()))
-                    elif key.fileobj is self._woken:
+                    elif descriptor == woken:
                         self._take_from_threads()
                     else:
-                        self._step(key.data)
+                        self._step(self._watched[descriptor])
                 self._end_stalled()
         except EOFError:
             return
@@ -150,10 +152,21 @@ class Worker:
         self._traffic.requests["PutObject"] += 1
         self._flights[wire] = _Flight(order, parcel)
         wire.put(parcel.path, parcel.headers, parcel.body)
-        self._selector.register(wire.socket.fileno(), wire.wants, wire)
         if wire.connected:
             self._step(wire)
+        else:
+            self._watch(wire)
         return True
+
+    def _watch(self, wire: Wire) -> None:
+        """Have the kernel tell when a connection can go on. Most stay watched for what they read between requests."""
+        descriptor = wire.socket.fileno()
+        if not wire.watched:
+            self._poll.register(descriptor, wire.wants)
+            self._watched[descriptor] = wire
+        elif wire.watched != wire.wants:
+            self._poll.modify(descriptor, wire.wants)
+        wire.watched = wire.wants
 
     def _by_boto3(self, order: Order, action: Action, pause: float = 0.0) -> None:
         future = self._pool.submit(self._perform, action, pause)
@@ -195,21 +208,20 @@ class Worker:
     def _step(self, wire: Wire) -> None:
         flight = self._flights.get(wire)
         if flight is None:
+            if self._wires is not None:
+                self._wires.drop(wire)  # idle, and now it has ended or says something unasked
             return
-        before = wire.wants
-        descriptor = wire.socket.fileno()
         try:
             answer = wire.step()
         except WireError:
             self._land(wire, flight, None)
             return
+        if wire.watched != wire.wants:
+            self._watch(wire)
         if answer is not None:
             self._land(wire, flight, answer)
-        elif wire.wants != before:
-            self._selector.modify(descriptor, wire.wants, wire)
 
     def _land(self, wire: Wire, flight: _Flight, answer: Optional[Answer]) -> None:
-        self._selector.unregister(wire.socket.fileno())
         del self._flights[wire]
         if self._wires is not None:
             self._wires.give_back(wire, answer)
@@ -269,6 +281,9 @@ class Worker:
         if address is None:
             return
         now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _TICK_SECONDS
         for wire, flight in list(self._flights.items()):
             limit = address.read_timeout if wire.connected else address.connect_timeout
             if now - wire.moved > limit:
@@ -315,7 +330,7 @@ class _Wires:
         """
         while self._idle:
             wire = self._idle.pop()
-            if not wire.hung_up():
+            if time.monotonic() - wire.moved < _FRESH_SECONDS or not wire.hung_up():
                 return wire
             wire.close()
         if time.monotonic() > self._known_until:
@@ -329,6 +344,12 @@ class _Wires:
             return
         if not wire.connected:
             self._targets.append(self._targets.pop(0))
+        wire.close()
+
+    def drop(self, wire: Wire) -> None:
+        """Close an idle connection."""
+        if wire in self._idle:
+            self._idle.remove(wire)
         wire.close()
 
     def _look_up(self) -> None:
