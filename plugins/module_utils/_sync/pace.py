@@ -9,11 +9,14 @@ from __future__ import annotations
 import random
 from typing import Optional
 
-_WINDOW_SECONDS = 0.25
-_GROWTH = 1.5
+# A window is so long, and has so many answers for each request that is allowed: what a step brings shows only in
+# requests that were begun after it, and these may be answered late.
+_WINDOW_SECONDS = 0.1
+_WINDOW_ANSWERS = 2
+_GROWTH = 2
 _GAIN = 1.05
 _CALM_SECONDS = 5.0
-_RETRY_WINDOWS = 20
+_RETRY_WINDOWS = 40
 # What a request costs beside its bytes, so that a window of small files and one of large ones can be compared.
 _REQUEST_BYTES = 16 * 1024
 
@@ -28,6 +31,7 @@ class Pace:
         self._best = 0.0
         self._before = self.allowed
         self._moved = 0
+        self._answers = 0
         self._window = now
         self._calm_until = 0.0
         self._settled = 0
@@ -35,10 +39,11 @@ class Pace:
     def done(self, size: int, now: float) -> None:
         """Take note of a request that was answered well, of `size` bytes."""
         self._moved += size + _REQUEST_BYTES
+        self._answers += 1
         length = now - self._window
-        if length >= _WINDOW_SECONDS:
+        if length >= _WINDOW_SECONDS and self._answers >= self.allowed * _WINDOW_ANSWERS:
             self._judge(self._moved / length, now)
-            self._moved, self._window = 0, now
+            self._moved, self._answers, self._window = 0, 0, now
 
     def slow_down(self, now: float) -> None:
         """Take note of a request that was refused as one too many."""
@@ -52,7 +57,7 @@ class Pace:
             return
         if rate > self._best * _GAIN:
             self._best, self._before, self._settled = rate, self.allowed, 0
-            self.allowed = min(self._most, max(self.allowed + 1, int(self.allowed * _GROWTH)))
+            self.allowed = min(self._most, self.allowed * _GROWTH)
         elif self._settled < _RETRY_WINDOWS:
             # What the last step did not bring is given back; later it is tried again, as the store may have changed.
             self.allowed = self._before

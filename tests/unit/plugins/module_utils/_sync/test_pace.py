@@ -24,6 +24,21 @@ def test_it_grows_while_throughput_grows_with_it():
     assert pace.allowed >= 60
 
 
+def test_it_is_at_full_speed_within_a_second_of_a_store_with_20_ms():
+    pace = Pace(64, now=0.0)
+    simulated(pace, lambda allowed: allowed * 50.0, 1)
+    assert pace.allowed == 64
+
+
+def test_it_grows_where_answers_take_longer_than_a_window():
+    pace, now, under_way = Pace(64, now=0.0), 0.0, []
+    while now < 10:
+        under_way += [now + 0.5] * (pace.allowed - len(under_way))
+        now = under_way.pop(0)
+        pace.done(10_000, now)
+    assert pace.allowed == 64
+
+
 def test_it_does_not_grow_where_nothing_is_gained():
     pace = Pace(64, now=0.0)
     simulated(pace, lambda allowed: 1000.0, 20)
