@@ -44,12 +44,17 @@ def program() -> Path:
 class NullServer:
     """A running null store. `store` says how to reach it, as those of tests/support/stores do."""
 
-    def __init__(self, directory: Path, *, delay_ms: int = 0, verify: str = "digest") -> None:
+    def __init__(self, directory: Path, *, delay_ms: int = 0, verify: str = "digest", host: str = "127.0.0.1") -> None:
         """Start it. `delay_ms`: before each answer; `verify`: none, digest or all (see null_store/main.go)."""
         directory.mkdir(parents=True, exist_ok=True)
         self._log = (directory / "null_store.log").open("w", encoding="utf-8")
         self._process = subprocess.Popen(
-            [str(program()), f"-delay={delay_ms}ms", f"-verify={verify}"],
+            [
+                str(program()),
+                f"-listen={f'[{host}]' if ':' in host else host}:0",
+                f"-delay={delay_ms}ms",
+                f"-verify={verify}",
+            ],
             stdin=subprocess.PIPE,  # it ends with us
             stdout=subprocess.PIPE,
             stderr=self._log,

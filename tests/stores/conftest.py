@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
+import null_server
 from expectations import COLUMNS, Verdicts
+from stores import MissingError
 from stores.fixtures import aws, minio, moto, rgw, seaweedfs, versitygw
 
 __all__ = ["aws", "minio", "moto", "rgw", "seaweedfs", "versitygw"]
@@ -21,6 +26,18 @@ _TABLE = Path(__file__).resolve().parents[1] / "output" / "stores.md"
 
 def pytest_configure(config):
     config.stash[_VERDICTS] = Verdicts()
+
+
+@pytest.fixture
+def null_store(tmp_path_factory):
+    """Starts null stores, the S3 servers of the benchmark that keep metadata only; takes what NullServer does."""
+    try:
+        null_server.program()
+    except MissingError as error:
+        if os.environ.get("CI", "").lower() in ("", "0", "false"):
+            pytest.skip(str(error))
+        raise
+    return functools.partial(null_server.NullServer, tmp_path_factory.mktemp("null"))
 
 
 @pytest.fixture

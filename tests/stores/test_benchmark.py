@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,25 +12,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import null_server  # noqa: E402
-from stores import MissingError  # noqa: E402
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _built():
-    try:
-        null_server.program()
-    except MissingError as error:
-        if os.environ.get("CI", "").lower() in ("", "0", "false"):
-            pytest.skip(str(error))
-        raise
+pytestmark = pytest.mark.usefixtures("null_store")
 
 
 @pytest.fixture
-def server(tmp_path):
-    with null_server.NullServer(tmp_path, verify="all") as running:
+def server(null_store):
+    with null_store(verify="all") as running:
         running.store.client().create_bucket(Bucket="bench")
         yield running
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import signal
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,7 +40,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["content-length"]))
-        key = unquote(self.path).partition("/media/")[2]
+        path = unquote(self.path)
+        key = path[1:] if self.headers["host"].startswith("media.") else path.partition("/media/")[2]
         with self.server.lock:
             self.server.seen.append((key, self.headers.get("user-agent", "")))
             fault = self.server.faults.pop(0) if self.server.faults else None
@@ -117,7 +119,7 @@ class World:
         self.server.lock, self.server.objects, self.server.faults, self.server.seen = threading.Lock(), {}, [], []
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def store(self, endpoint=None):
+    def store(self, endpoint=None, style="auto"):
         # A worker was forked before the port was known: it learns it from the tree's own folder.
         endpoint = endpoint or (self.src.parent / "endpoint").read_text()
         options = ConnectionOptions(
@@ -125,6 +127,7 @@ class World:
             region="us-east-1",
             access_key="key",
             secret_key="secret",
+            addressing_style=style,
             aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}},
         )
         return Store(s3_client(options), "media", "", acl=True)
@@ -136,15 +139,15 @@ class World:
         path.chmod(mode)
         os.utime(path, (OLD, OLD))
 
-    def sync(self, **options):
-        (self.src.parent / "endpoint").write_text(f"http://127.0.0.1:{self.server.server_port}")
+    def sync(self, *, style="auto", host="127.0.0.1", **options):
+        (self.src.parent / "endpoint").write_text(f"http://{host}:{self.server.server_port}")
         params = {name: spec.get("default") for name, spec in sync_argument_spec().items()}
         params.update(
             {"src": str(self.src), "bucket": "media", "state_dir": str(self.state), "settle_seconds": 0, **options}
         )
         settings = settings_from(params, check_mode=False)
         assert settings.rules.mode is ExposureMode.ACL
-        return sync(settings, self.store(), workers=self.workers)
+        return sync(settings, self.store(style=style), workers=self.workers)
 
     def close(self):
         self.workers.close()
@@ -181,6 +184,24 @@ class TestSending:
         assert headers["cache-control"] == "public, max-age=315576000, immutable"
         assert headers["x-amz-acl"] == "public-read"
         assert world.server.objects["media_attachments/suspended.png"][1]["x-amz-acl"] == "private"
+
+    def test_a_bucket_that_is_part_of_the_hosts_name(self, tmp_path, monkeypatch):
+        real = socket.getaddrinfo
+
+        def everything_is_here(_name, *others, **words):
+            return real("127.0.0.1", *others, **words)
+
+        monkeypatch.setattr(socket, "getaddrinfo", everything_is_here)
+        world = World(tmp_path)
+        try:
+            world.write("accounts/a b.png")
+            report = world.sync(style="virtual", host="store.example.org")
+            assert report.as_dict()["uploads_by"] == {"lean": 1, "boto3": 0}
+            (headers,) = [headers for _body, headers in world.server.objects.values()]
+            assert headers["host"] == f"media.store.example.org:{world.server.server_port}"
+            assert list(world.server.objects) == ["accounts/a b.png"]
+        finally:
+            world.close()
 
     def test_an_unchanged_tree_costs_no_request(self, world, tmp_path):
         world.write("accounts/a.png")
