@@ -162,6 +162,7 @@ def test_a_new_bucket_of_aws_takes_no_acls_and_is_blocked(aws):
     rules = client.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
     assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     assert all(client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    assert client.get_bucket_location(Bucket=bucket)["LocationConstraint"] is None
     thing = {"Bucket": bucket, "Key": "accounts/ünïcode +&.png"}
     for acl in ("public-read", "private"):
         assert refused(client.put_object, Body=b"x", ACL=acl, **thing) == NO_ACLS

@@ -38,6 +38,7 @@ class Account:
         from botocore.config import Config
 
         self.backend = urlsplit(options["backend_url"])
+        self.region = options["region"]
         self._access_key = options["access_key"]
         self._buckets: dict[str, Settings] = {}
         self._lock = threading.Lock()
@@ -126,6 +127,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.account.forget(call.bucket)
             elif call.method == "GET" and "acl" in call.query and settings.enforced:
                 content = aws_rules.owner_only(content)
+            elif call.method == "GET" and "location" in call.query:
+                content = aws_rules.location(self.account.region)
         self._write(status, fields, content)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - the base class's names

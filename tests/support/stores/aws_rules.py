@@ -205,3 +205,10 @@ def owner_only(acl: bytes) -> bytes:
             if grant.findtext(f"{space}Grantee/{space}ID") != owner:
                 grants.remove(grant)
     return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def location(region: str) -> bytes:
+    """A bucket's region as it is told: nothing for the oldest one. RGW names its zone group instead."""
+    root = ET.Element("LocationConstraint", xmlns=XMLNS)
+    root.text = None if region == "us-east-1" else region
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -95,6 +95,8 @@ def stop(directory: Path) -> bool:
     if store is None:
         return False
     processes.end(store.pids, **({"patience": 0} if store.kind in _IMPATIENT else {}))
+    if store.kind == "seaweedfs":
+        seaweedfs_server.tidy(directory)
     _remove_data(directory)
     return True
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
+from pathlib import Path
 
 from stores import certificates, packages, processes
 from stores.model import Request, Store
+
+_PORTS = "ports.json"
 
 
 def start(request: Request) -> Store:
@@ -32,6 +36,7 @@ def start(request: Request) -> Store:
     # What is not S3 stays on loopback. A gRPC server without a port of its own takes one 10,000 above the other.
     inner = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     ports = {name: processes.free_port("127.0.0.1") for name in (*inner, "s3.port.grpc")}
+    (folder / _PORTS).write_text(json.dumps([*ports.values(), plain]), encoding="ascii")
     log = folder / "logs" / "seaweedfs.log"
     pid = processes.spawn(
         [
@@ -67,3 +72,11 @@ def start(request: Request) -> Store:
         directory=str(folder),
         log=str(log),
     )
+
+
+def tidy(directory: Path) -> None:
+    """Remove the sockets that it leaves in /tmp when it is ended, by the ports in their names."""
+    with contextlib.suppress(FileNotFoundError):
+        for port in json.loads((directory / _PORTS).read_text(encoding="ascii")):
+            for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                socket.unlink(missing_ok=True)
