@@ -51,6 +51,9 @@ class Body(NamedTuple):
     descriptor: int = -1
 
 
+_NOTHING = Body(0, b"")
+
+
 class _Phase(Enum):
     CONNECT = "connect"
     HANDSHAKE = "handshake"
@@ -96,7 +99,7 @@ class Wire:
         self._phase = _Phase.CONNECT
         self._out = memoryview(b"")
         self._pair: tuple[bytes, bytes] = (b"", b"")
-        self._body = Body(0, b"")
+        self._body = _NOTHING
         self._sent = 0
         self._got = b""
 
@@ -215,6 +218,7 @@ class Wire:
             answer = self._parsed()
             if answer is not None:
                 self._phase = _Phase.IDLE
+                self._body = _NOTHING  # an idle connection holds no content
                 return answer
             if len(self._got) > _MOST_ANSWER_BYTES:
                 raise WireError("the answer is too long")
