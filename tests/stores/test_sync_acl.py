@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import threading
@@ -236,57 +235,3 @@ def test_mistakes_are_told_at_once(tls_world, options, words):
     assert words in result["msg"].lower() or words in result["msg"]
     assert result["actions"]["upload"]["count"] == 0
     assert result["failed_count"] <= 30
-
-
-def kill_at_work(world, process, seconds):
-    """Kill the process `seconds` after it has begun to work, not while Python starts; return whether it still ran."""
-    started = time.time_ns()
-    while process.poll() is None:
-        logs = [path.stat().st_mtime_ns for path in world.state_dir.glob("*-wal")] if world.state_dir.exists() else []
-        if logs and max(logs) > started:
-            time.sleep(seconds)
-            break
-        time.sleep(0.005)
-    ran = process.poll() is None
-    process.kill()
-    process.communicate()
-    return ran
-
-
-def test_killed_at_any_moment_the_next_run_finishes(tls_world):
-    world = tls_world
-    choice = random.Random(42)
-    for number in range(700):
-        mode = 0o600 if number % 7 == 0 else 0o644
-        world.write(
-            f"media_attachments/{number % 30:02}/{number:04}.webp", choice.randbytes(choice.randrange(9000)), mode
-        )
-    world.write("cache/large.mp4", choice.randbytes(30 * 1024 * 1024))
-    kills = 0
-    for turn in range(8):
-        process = world.start(delete="own")
-        kills += kill_at_work(world, process, choice.random() * 0.8)
-        # The tree lives on: some files go, some come, some are suspended or changed.
-        files = sorted(path for path in world.src.rglob("*.webp"))
-        for path in choice.sample(files, 12):
-            path.unlink()
-        for path in choice.sample(files, 12):
-            if path.exists():
-                path.chmod(0o644 if path.stat().st_mode & 0o044 == 0 else 0o600)
-        for path in choice.sample(files, 12):
-            if path.exists():
-                path.write_bytes(choice.randbytes(path.stat().st_size))
-        world.write(f"accounts/{turn}.png", choice.randbytes(500))
-    assert kills >= 5, "the runs were too short to be killed"
-    assert world.sync(delete="own").get("failed") is None
-    assert "Uploads" not in world.client.list_multipart_uploads(Bucket=world.bucket)
-    files = world.files()
-    assert world.objects() == files
-    found = statuses(world, files)
-    for key in files:
-        path = world.src / key
-        assert found[key] == (403 if path.stat().st_mode & 0o044 == 0 else 200), key
-        stored = world.client.get_object(Bucket=world.bucket, Key=key)["Body"].read()
-        assert hashlib.sha256(stored).digest() == hashlib.sha256(path.read_bytes()).digest(), key
-    assert world.sync(delete="own")["changed"] is False
-    assert world.sync(delete="all")["changed"] is False

@@ -1,0 +1,179 @@
+"""s3_sync killed at random moments, on Ceph RGW: one more run, and the bucket equals the tree, nothing ever exposed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from stores.fixtures import new_bucket
+from sync_world import Visitor, World
+
+MEBIBYTE = 1024 * 1024
+FILES = 240
+CHANGES = 60
+KILLS_IN_A_ROW = 3
+ROWS = 2
+LARGE = "cache/large.mp4"
+PRIVATE = ("backups/archive.zip", "media_attachments/suspended.png")
+
+
+@pytest.fixture(params=["plain", "tls"])
+def world(rgw, tmp_path, request):
+    world = World(rgw, new_bucket(rgw), tmp_path)
+    world.url = rgw.plain_endpoint_url if request.param == "plain" else rgw.endpoint_url
+    return world
+
+
+class Tree:
+    """The tree of a server that lives on while it is copied."""
+
+    def __init__(self, world, chance):
+        self.world, self.chance = world, chance
+        self.keys = [f"media_attachments/files/{number:03}/original/{number}.png" for number in range(FILES)]
+        for key in self.keys:
+            self.write(key)
+        for key in PRIVATE:
+            world.write(key, chance.randbytes(1000), 0o600)
+        self.write_large()
+
+    def write(self, key):
+        self.world.write(key, self.chance.randbytes(self.chance.randrange(60_000)))
+
+    def write_large(self):
+        self.world.write(LARGE, self.chance.randbytes(17 * MEBIBYTE + self.chance.randrange(MEBIBYTE)))
+
+    def live(self):
+        """Have files changed, some to the same size, suspended, opened again and removed."""
+        for key in self.chance.sample(self.keys, CHANGES):
+            path = self.world.src / key
+            there = path.exists()
+            change = self.chance.randrange(6)
+            if change == 0:
+                path.unlink(missing_ok=True)
+            elif change == 1 and there:
+                path.chmod(0o644 if path.stat().st_mode & 0o044 == 0 else 0o600)
+            elif change == 2 and there:
+                self.world.write(key, self.chance.randbytes(path.stat().st_size), path.stat().st_mode & 0o777)
+            else:
+                self.write(key)
+        if self.chance.random() < 0.4:
+            self.write_large()
+
+
+def descendants(pid):
+    """Return the processes below `pid`."""
+    found, below = [], [pid]
+    while below:
+        for children in Path(f"/proc/{below.pop()}/task").glob("*/children"):
+            try:
+                pids = [int(child) for child in children.read_text().split()]
+            except OSError:
+                continue
+            found += pids
+            below += pids
+    return found
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for_work(world, process):
+    """Return once the run has opened its journal, or has ended."""
+    started = time.time_ns()
+    while process.poll() is None:
+        logs = [path.stat().st_mtime_ns for path in world.state_dir.glob("*-wal")] if world.state_dir.exists() else []
+        if logs and max(logs) > started:
+            return
+        time.sleep(0.005)
+
+
+def kill(way, process, chance):
+    """Kill the module, one of its workers, or all of them at once; return whether it still ran."""
+    workers = descendants(process.pid)
+    ran = process.poll() is None
+    if ran and way == "group":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif ran and way == "worker" and workers:
+        os.kill(chance.choice(workers), signal.SIGKILL)
+    elif ran:
+        process.kill()
+    process.communicate(timeout=60)
+    end = time.monotonic() + 20
+    while any(runs(pid) for pid in workers):
+        assert time.monotonic() < end, "a worker outlived its module"
+        time.sleep(0.02)
+    return ran
+
+
+class Poller(threading.Thread):
+    """Somebody who asks for the private files all the time."""
+
+    def __init__(self, world):
+        super().__init__(daemon=True)
+        self._world, self.seen, self._over = world, [], threading.Event()
+
+    def run(self):
+        visitor = Visitor(self._world.store)
+        while not self._over.wait(0.01):
+            self.seen += [visitor.get(self._world.bucket, key)[0] for key in PRIVATE]
+        visitor.close()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._over.set()
+        self.join(30)
+
+
+def check(world):
+    """Hold the bucket against the tree by other means than the module's."""
+    assert world.objects() == world.files()
+    visitor = Visitor(world.store)
+    for key in world.files():
+        path = world.src / key
+        status, body = visitor.get(world.bucket, key)
+        if path.stat().st_mode & 0o044 == 0:
+            assert status == 403, key
+            body = world.client.get_object(Bucket=world.bucket, Key=key)["Body"].read()
+        else:
+            assert status == 200, key
+        assert body == path.read_bytes(), key
+    visitor.close()
+    assert "Uploads" not in world.client.list_multipart_uploads(Bucket=world.bucket)
+
+
+def test_killed_at_any_moment_the_next_run_finishes(world):
+    chance = random.Random(world.url.partition(":")[0])
+    tree = Tree(world, chance)
+    options = {"endpoint_url": world.url, "delete": "own"}
+    hits = {"module": 0, "worker": 0, "group": 0}
+    with Poller(world) as poller:
+        for _row in range(ROWS):
+            for way in chance.sample(list(hits), KILLS_IN_A_ROW):
+                process = world.start(within=["setsid"], **options)
+                wait_for_work(world, process)
+                # Now and then so late that it comes to what the kill before has left under way.
+                time.sleep(chance.uniform(0, 0.8) if chance.random() < 0.8 else chance.uniform(4.5, 6))
+                hits[way] += kill(way, process, chance)
+                tree.live()
+            result = world.sync(**options)
+            assert not result.get("failed"), result["msg"]
+            assert result["complete"]
+            check(world)
+    assert min(hits.values()), "the runs were too short to be killed"
+    assert world.sync(**options)["requests"] == {}
+    assert world.sync(endpoint_url=world.url, delete="all")["changed"] is False
+    assert not poller.is_alive()
+    assert len(poller.seen) > 100
+    assert 200 not in poller.seen
