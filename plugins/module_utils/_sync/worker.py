@@ -100,6 +100,7 @@ class Worker:
         self._odd = 0
         self._lean_from = now
         self._done: list[Done] = []
+        self._told = now
         self._traffic = Traffic()
         self._lock = threading.Lock()
         self._wake, self._woken = socket.socketpair()
@@ -300,10 +301,12 @@ class Worker:
         if self._mailbox.waiting:
             self._mailbox.flush()
         idle = not self._flights and not self._in_threads
-        if not self._done or (len(self._done) < _TOLD_AT_ONCE and not idle and self._orders):
+        now = time.monotonic()
+        more = not idle and self._orders and now - self._told < _TICK_SECONDS
+        if not self._done or (len(self._done) < _TOLD_AT_ONCE and more):
             return
         self._mailbox.post(News(self._done, self._take_traffic()))
-        self._done = []
+        self._done, self._told = [], now
 
     def _take_traffic(self) -> Traffic:
         traffic, self._traffic = self._traffic, Traffic()

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tracemalloc
 
 import pytest
@@ -73,3 +75,20 @@ def test_constant_memory(world, monkeypatch, first, second):
         peaks[name] = [run(name, count, kind, **kinds[kind]) for kind in (first, second)]
     for small, large in zip(peaks["small"], peaks["large"]):
         assert large < small + 400_000, peaks
+
+
+def test_very_many_files_in_one_folder(world):
+    count = 30_000
+    folder = world.src / "cache"
+    folder.mkdir()
+    for number in range(count):
+        os.mknod(folder / f"{number:06}.png", 0o644)
+    assert world.sync(transfer=NullTransfer()).as_dict()["actions"]["upload"]["count"] == count
+    # Only names are held, and of one folder at a time.
+    tracemalloc.start()
+    report = world.sync(transfer=NullTransfer())
+    _now, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    shutil.rmtree(folder)  # pytest would keep it for three runs
+    assert report.as_dict()["unchanged"]["count"] == count
+    assert most < count * 150 + 2_000_000
