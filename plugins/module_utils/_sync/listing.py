@@ -87,7 +87,10 @@ def _in_order(found: Listed, last: str) -> Listed:
 
 
 def _ranges(pages: Pages, pool: ThreadPoolExecutor, after: str) -> list[_Range]:
-    """Split what lies behind `after` at the names of folders, found level by level until there are enough."""
+    """Split what lies behind `after` at the names of folders, found level by level until there are enough.
+
+    A range costs a whole page, however few objects are in it. So each has as many folders as the first pages passed.
+    """
     found: set[str] = set()
     level, looks = [""], 0
     while level and len(found) < _MOST_RANGES and looks < _MOST_LOOKS:
@@ -97,7 +100,7 @@ def _ranges(pages: Pages, pool: ThreadPoolExecutor, after: str) -> list[_Range]:
         level = sorted(folder for folders in below for folder in folders)
         found.update(level)
     behind = sorted(folder for folder in found if folder > after)
-    step = max(1, len(behind) // _MOST_RANGES)
+    step = max(1, len(found) - len(behind), len(behind) // _MOST_RANGES)
     borders = [after, *behind[::step]]
     return [_Range(begin, end) for begin, end in zip(borders, [*borders[1:], None])]
 

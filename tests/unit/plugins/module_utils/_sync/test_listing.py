@@ -55,6 +55,13 @@ def test_all_keys_in_order(keys, knows_after):
     assert names(listed(bucket)) == bucket.keys
 
 
+def test_small_folders_do_not_cost_a_page_each():
+    bucket = Bucket({f"cache/{folder:03}/{number:02}" for folder in range(300) for number in range(20)}, page=100)
+    assert names(listed(bucket)) == bucket.keys
+    # 60 pages, and some looks for folders
+    assert bucket.asked < 160
+
+
 def test_a_large_bucket_is_listed_by_several_threads():
     chance = random.Random(1)
     keys = {f"cache/{chance.randrange(30)}/{chance.randrange(10**6):06}" for _number in range(5000)}
