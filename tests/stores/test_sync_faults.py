@@ -1,0 +1,168 @@
+"""s3_sync through a proxy that spoils a fifth of a store's answers: it counts nothing that is not there."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sqlite3
+
+import pytest
+from fault_proxy import FAULTS, FaultProxy
+from stores.fixtures import new_bucket
+from sync_world import Visitor, World
+
+SHARE = 0.2
+FILES = 120
+LARGE = "cache/large.mp4"
+# A request of boto3 is tried this often, a small file once more before.
+ATTEMPTS = 6
+OPTIONS = {
+    "concurrency": 24,
+    "aws_config": {"read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS}},
+}
+# What boto3 does not repeat. Two such answers to a file, or one to a part of a large one, leave it to the next run.
+NOT_REPEATED = ("clock_skew", "expired_token", "other_region", "wrong_etag")
+
+
+def lay_out(world, files=FILES):
+    chance = random.Random(5)
+    for number in range(files):
+        mode = 0o600 if number % 10 == 0 else 0o644
+        world.write(f"media_attachments/{number:03}.png", chance.randbytes(chance.randrange(20_000)), mode)
+    world.write("backups/archive.zip", b"archive")
+    world.write(LARGE, chance.randbytes(33 * 1024 * 1024 + 1))
+
+
+def rows(result):
+    """Return size and ETag of what the journal knows to be in the bucket, by key."""
+    connection = sqlite3.connect(f"file:{result['journal']}?mode=ro", uri=True)
+    try:
+        found = connection.execute("SELECT key, size, etag FROM objects WHERE state='done'").fetchall()
+    finally:
+        connection.close()
+    return {key: (size, etag) for key, size, etag in found}
+
+
+def objects(world):
+    """Return size and ETag of all objects, by key."""
+    pages = world.client.get_paginator("list_objects_v2").paginate(Bucket=world.bucket)
+    return {
+        found["Key"]: (found["Size"], found["ETag"].strip('"')) for page in pages for found in page.get("Contents", [])
+    }
+
+
+def hold_against_the_bucket(world, result):
+    """Look whether all that the run counts, and notes in its journal, is really there."""
+    there, known = objects(world), rows(result)
+    assert known.items() <= there.items()
+    sent, files = known.keys() - {"accounts/first.png"}, world.files()
+    assert result["actions"]["upload"]["count"] == len(sent)
+    assert result["actions"]["upload"]["bytes"] == sum(known[key][0] for key in sent)
+    assert result["transferred_bytes"] == result["actions"]["upload"]["bytes"]
+    assert result["failed_count"] + len(known) == len(files)
+    assert result["complete"] is (len(known) == len(files))
+    assert bool(result.get("failed")) is not result["complete"]
+    assert len(result["failures"]) == min(result["failed_count"], 20)
+    if result["failed_count"] <= 20:
+        told = {failure["key"] for failure in result["failures"]}
+        assert {
+            world_key if "backups" not in world_key else "backups/***" for world_key in files.keys() - known
+        } == told
+
+
+def finished(world, **options):
+    """Run once more without faults, and hold bucket against tree; ACLs are looked at where the store has any."""
+    result = world.sync(**options)
+    assert not result.get("failed"), result["msg"]
+    assert result["complete"]
+    there, files = objects(world), world.files()
+    assert there.keys() == files.keys()
+    visitor = Visitor(world.store)
+    for key in files:
+        path = world.src / key
+        content = path.read_bytes()
+        if key == LARGE:
+            assert world.client.get_object(Bucket=world.bucket, Key=key)["Body"].read() == content
+        else:
+            assert there[key] == (len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()), key
+        if world.store.kind == "rgw":
+            private = path.stat().st_mode & 0o044 == 0 or key.startswith("backups/")
+            assert visitor.get(world.bucket, key)[0] == (403 if private else 200), key
+    visitor.close()
+    assert "Uploads" not in world.client.list_multipart_uploads(Bucket=world.bucket)
+
+
+@pytest.fixture
+def through(tmp_path):
+    """Make a world whose module reaches the store through a proxy, and the proxy."""
+    proxies = []
+
+    def make(store, kinds, share=SHARE):
+        target = store.plain_endpoint_url or store.endpoint_url
+        ca_bundle = None if store.plain_endpoint_url else store.ca_bundle
+        proxies.append(FaultProxy(target, kinds, share=0, seed=7, ca_bundle=ca_bundle))
+        world = World(store, new_bucket(store), tmp_path)
+        # A journal that is there spares the listing, which a single answer would end.
+        world.write("accounts/first.png")
+        world.done(**OPTIONS, endpoint_url=proxies[0].url)
+        proxies[0].share = share
+        return world, proxies[0]
+
+    yield make
+    for proxy in proxies:
+        proxy.close()
+
+
+@pytest.mark.parametrize("kind", [*FAULTS, "mix"])
+def test_of_each_kind_alone_and_of_all(rgw, through, kind):
+    world, proxy = through(rgw, list(FAULTS) if kind == "mix" else [kind])
+    lay_out(world)
+    options = {**OPTIONS, "endpoint_url": proxy.url}
+    result = world.sync(**options)
+    assert sum(proxy.done.values()) > FILES * SHARE / 2
+    assert proxy.seen < FILES * 2
+    hold_against_the_bucket(world, result)
+    if kind not in (*NOT_REPEATED, "mix"):
+        assert result["complete"], result["msg"]
+    assert sum(result["retries"].values()) > FILES * SHARE / 4
+    proxy.share = 0
+    finished(world, **options)
+
+
+def test_of_a_store_behind_tls(minio, through):
+    world, proxy = through(minio, list(FAULTS))
+    lay_out(world)
+    options = {**OPTIONS, "endpoint_url": proxy.url}
+    hold_against_the_bucket(world, world.sync(**options))
+    proxy.share = 0
+    finished(world, **options)
+
+
+@pytest.mark.parametrize("kind", ["clock_skew", "expired_token", "503", "reset_before"])
+def test_a_run_whose_every_request_must_fail_stops_soon(rgw, through, kind):
+    world, proxy = through(rgw, [kind], share=1)
+    lay_out(world, files=1000)
+    once = {"aws_config": {"retries": {"mode": "standard", "total_max_attempts": 2}}}
+    result = world.sync(**{**OPTIONS, **once, "endpoint_url": proxy.url})
+    assert result["failed"]
+    assert "in a row" in result["msg"]
+    assert result["complete"] is False
+    assert result["actions"]["upload"]["count"] == 0
+    assert set(objects(world)) == {"accounts/first.png"}
+    assert proxy.seen < 300
+
+
+def test_deletions_that_are_not_answered(rgw, through):
+    world, proxy = through(rgw, ["500", "reset_before", "reset_after", "truncated"], share=0)
+    lay_out(world)
+    options = {**OPTIONS, "endpoint_url": proxy.url, "delete": "own"}
+    world.done(**options)
+    for number in range(1, FILES):
+        (world.src / f"media_attachments/{number:03}.png").unlink()
+    proxy.share = 0.6
+    result = world.sync(**options)
+    gone = FILES - 1 if not result.get("failed") else 0
+    assert result["actions"]["delete"]["count"] == gone
+    assert not gone or set(objects(world)) == set(world.files())
+    proxy.share = 0
+    finished(world, **options)
