@@ -1,4 +1,5 @@
-"""Builds or installs the servers that tests need: MinIO and VersityGW by Go, Ceph by apt; others are Python packages.
+"""Builds or installs the servers that tests need: MinIO and VersityGW by Go, Ceph and OpenSSH by apt; others are Python
+packages.
 
 Under CI=true one that can't be had is an error. Elsewhere it is named, and the tests that need it say that they are
 left out.
@@ -10,15 +11,19 @@ import sys
 
 from environments import in_ci
 from stores import KINDS, MissingError, install
+from stores.packages import openssh
 
 
 def main() -> int:
-    """Installs all kinds of stores."""
+    """Installs all kinds of stores, and an SSH server."""
     missing = []
-    for kind in KINDS:
+    for kind in (*KINDS, "openssh"):
         print(f"programs.py: {kind} ...", flush=True)
         try:
-            install(kind)
+            if kind == "openssh":
+                openssh()
+            else:
+                install(kind)
         except MissingError as error:
             missing.append(kind)
             print(f"programs.py: {kind}: {error}", file=sys.stderr)

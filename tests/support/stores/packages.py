@@ -1,4 +1,4 @@
-"""Installs the programs that stores need: MinIO and VersityGW by Go, Ceph by apt; others are Python packages."""
+"""Installs the programs that stores need: MinIO and VersityGW by Go, Ceph and OpenSSH by apt; others are Python packages."""
 
 from __future__ import annotations
 
@@ -70,33 +70,46 @@ def ceph() -> None:
 
     Raises MissingError.
     """
-    if not _missing_ceph():
+    _from_debian("Ceph", CEPH_PROGRAMS, _CEPH_PACKAGES)
+
+
+def openssh() -> None:
+    """Make sure that an SSH server can be started; as root on Debian it is installed.
+
+    Raises MissingError.
+    """
+    _from_debian("OpenSSH", ("ssh", "sshd"), ("openssh-client", "openssh-server"))
+
+
+def _from_debian(title: str, programs: t.Sequence[str], packages: t.Sequence[str]) -> None:
+    if not _missing(programs):
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise MissingError(
-            f"Ceph's programs {', '.join(_missing_ceph())} are missing. As root on Debian 12 or 13: apt-get install"
-            f" --no-install-recommends {' '.join(_CEPH_PACKAGES)}"
+            f"{title}'s programs {', '.join(_missing(programs))} are missing. As root on Debian 12 or 13: apt-get"
+            f" install --no-install-recommends {' '.join(packages)}"
         )
-    log = CACHE / "logs" / "ceph-install.log"
+    log = CACHE / "logs" / f"{title.lower()}-install.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # The same lock as other parts of the tests that install packages.
     with Path("/tmp/apt.lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _missing_ceph():
+        if not _missing(programs):
             return
-        _say("installing Ceph ...")
+        _say(f"installing {title} ...")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         _logged(["apt-get", "update", "-qq"], log, quiet, "the package lists could not be fetched")
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *_CEPH_PACKAGES]
-        _logged(install, log, quiet, "Ceph could not be installed")
-    if _missing_ceph():
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+        _logged(install, log, quiet, f"{title} could not be installed")
+    if _missing(programs):
         raise MissingError(
-            f"Ceph's packages were installed, but {', '.join(_missing_ceph())} are still missing; see {log}"
+            f"{title}'s packages were installed, but {', '.join(_missing(programs))} are still missing; see {log}"
         )
 
 
-def _missing_ceph() -> list[str]:
-    return [name for name in CEPH_PROGRAMS if shutil.which(name) is None]
+def _missing(programs: t.Sequence[str]) -> list[str]:
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
+    return [name for name in programs if shutil.which(name, path=path) is None]
 
 
 def moto() -> None:
