@@ -1,5 +1,4 @@
-"""Builds or installs the servers that tests need: MinIO and VersityGW by Go, Ceph and OpenSSH by apt; others are Python
-packages.
+"""Builds or installs the servers that tests need: MinIO and VersityGW by Go, Ceph and OpenSSH by apt, others by pip.
 
 Under CI=true one that can't be had is an error. Elsewhere it is named, and the tests that need it say that they are
 left out.

@@ -1,4 +1,4 @@
-"""Installs the programs that stores need: MinIO and VersityGW by Go, Ceph and OpenSSH by apt; others are Python packages."""
+"""Installs the programs that stores need: MinIO and VersityGW by Go, Ceph and OpenSSH by apt, others by pip."""
 
 from __future__ import annotations
 
