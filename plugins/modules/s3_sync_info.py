@@ -16,7 +16,7 @@ description:
   - With O(public_url), asks without credentials for a sample of the objects that should be public, and of those that
     should be private, and for a listing of the bucket.
   - With O(inspect), looks with the key at what the store keeps of the objects, by ACL, headers and content. It
-    finds what M(fediverse.mastodon_s3.s3_sync) with the option C(converge) repairs.
+    finds what O(fediverse.mastodon_s3.s3_sync#module:converge) repairs.
   - An ACL says what was granted, a visitor what is granted in effect, by ACL, policy and the settings of the account
     together. A store that ignores ACLs may show the one and do the other. So ask for both.
   - O(public_url) and O(inspect) look at a sample, or with O(full) at everything.
