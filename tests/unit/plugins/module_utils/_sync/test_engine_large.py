@@ -1,0 +1,153 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files that are sent in parts: how they are verified, and what an upload that broke off leaves behind."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import upload
+
+PUBLIC, PRIVATE = "public-read", "private"
+
+
+class TestLarge:
+    """Files above the size of one part."""
+
+    @pytest.fixture(autouse=True)
+    def small_parts(self, monkeypatch):
+        monkeypatch.setattr(upload, "PART_BYTES", 1000)
+
+    def test_sent_in_parts_and_verified(self, world):
+        content = bytes(range(256)) * 10
+        world.write("cache/a.mp4", content)
+        world.write("cache/b.mp4", content[:2000])
+        assert world.sync().error is None
+        assert world.s3.objects["cache/a.mp4"].body == content
+        assert world.s3.objects["cache/a.mp4"].etag.endswith("-3")
+        assert world.s3.objects["cache/b.mp4"].etag.endswith("-2")
+        assert world.sync().as_dict()["changed"] is False
+
+    def test_touched_is_compared_by_its_content(self, world):
+        path = world.write("cache/a.mp4", b"x" * 2500)
+        world.sync()
+        os.link(path, world.src.parent / "link")
+        assert world.sync().as_dict()["changed"] is False
+        assert world.s3.calls == []
+
+    def test_another_content_in_the_bucket_is_noticed(self, world):
+        world.write("cache/a.mp4", b"x" * 2500)
+        bad = []
+
+        def after(operation, key):
+            if not bad:
+                bad.append(key)
+                world.s3.objects[key].etag = f"{'0' * 32}-3"
+
+        world.s3.after = after
+        assert world.sync().error is None
+        assert world.s3.count("UploadFileobj") == 2
+
+    def test_what_a_killed_upload_left_is_removed(self, world):
+        world.write("cache/a.mp4", b"x" * 2500)
+
+        def hook(operation, key):
+            if operation == "UploadFileobj":
+                raise KeyboardInterrupt
+
+        world.s3.hook = hook
+        with pytest.raises(KeyboardInterrupt):
+            world.sync()
+        world.s3.hook = lambda *_: None
+        world.s3.unfinished = ["cache/a.mp4", "cache/a.mp4.other"]
+        assert world.sync().error is None
+        assert world.s3.unfinished == ["cache/a.mp4.other"]
+
+    @pytest.mark.parametrize("content", [b"small", None], ids=["now small", "now gone"])
+    def test_what_a_killed_upload_left_is_removed_whatever_became_of_the_file(self, world, content):
+        path = world.write("cache/a.mp4", b"x" * 2500)
+        world.write("cache/b.png")
+
+        def hook(operation, key):
+            if operation == "UploadFileobj":
+                raise KeyboardInterrupt
+
+        world.s3.hook = hook
+        with pytest.raises(KeyboardInterrupt):
+            world.sync()
+        world.s3.hook = lambda *_: None
+        world.s3.unfinished = ["cache/a.mp4", "cache/b.png", "cache/of others.mp4"]
+        path.unlink()
+        if content is not None:
+            world.write("cache/a.mp4", content)
+        assert world.sync(delete="own").error is None
+        assert "cache/a.mp4" not in world.s3.unfinished
+        assert "cache/of others.mp4" in world.s3.unfinished
+
+    def test_what_an_upload_leaves_whose_beginning_was_not_answered_is_removed(self, world):
+        world.write("cache/a.mp4", b"x" * 2500)
+        world.s3.hook = lambda operation, key: world.s3.unfinished.append(key) if operation == "UploadFileobj" else None
+        assert world.sync().error is None
+        assert world.s3.unfinished == []
+
+    def test_an_end_that_was_not_answered_is_looked_up(self, world, done):
+        world.write("cache/a.mp4", b"x" * 2500)
+        tries = []
+
+        def after(operation, key):
+            tries.append(key)
+            raise world.s3.error("NoSuchUpload", 404, "CompleteMultipartUpload")
+
+        world.s3.after = after
+        assert done(world.sync()) == {"upload": 1}
+        assert len(tries) == 1
+        assert world.sync().as_dict()["changed"] is False
+
+    def test_an_end_that_did_not_come_about_is_no_end(self, world, done):
+        world.write("cache/a.mp4", b"x" * 2500)
+        tries = []
+
+        def hook(operation, key):
+            if operation == "UploadFileobj" and not tries:
+                tries.append(key)
+                world.s3._store(key, b"what was there before", "0" * 32, {})
+                raise world.s3.error("NoSuchUpload", 404, "CompleteMultipartUpload")
+
+        world.s3.hook = hook
+        assert done(world.sync()) == {"upload": 1}
+        assert world.s3.objects["cache/a.mp4"].body == b"x" * 2500
+
+    def test_no_file_has_more_parts_than_a_store_takes(self, world, monkeypatch):
+        """The largest object that there may be is 5 TiB in 10,000 parts."""
+        monkeypatch.setattr(upload, "PART_BYTES", 8 * 1024**2)
+        parts = {}
+        for name, size in (("a", 5 * 1024**3 + 1), ("b", 5 * 1024**4)):
+            os.truncate(world.write(f"cache/{name}.mp4"), size)
+
+        def upload_fileobj(*, Key, Config, **_others):  # noqa: N803
+            parts[Key] = Config.multipart_chunksize
+            raise world.s3.error("EntityTooLarge")
+
+        world.s3.upload_fileobj = upload_fileobj
+        assert world.sync().as_dict()["failed_count"] == 2
+        assert parts == {"cache/a.mp4": 8 * 1024**2, "cache/b.mp4": -(-5 * 1024**4 // 10_000)}
+        assert parts["cache/b.mp4"] < 5 * 1024**3
+
+    def test_grown_while_it_is_read(self, world):
+        path = world.write("cache/a.mp4", b"x" * 2500)
+        grown = []
+
+        def hook(operation, key):
+            if operation == "UploadFileobj" and not grown:
+                grown.append(key)
+                with path.open("ab") as file:
+                    file.write(b"y" * 700)
+
+        world.s3.hook = hook
+        assert world.sync().error is None
+        assert world.s3.objects["cache/a.mp4"].body == b"x" * 2500 + b"y" * 700
+        assert world.rows()["cache/a.mp4"].size == 3200
