@@ -146,6 +146,12 @@ def test_plain_http_shows_nothing_of_trailers(rgw):
     assert found["acl"]["verdict"] == "honoured"
 
 
+def test_visitors_trust_whatever_certificate_if_the_key_does(minio):
+    found = probe(minio, new_bucket(minio), aws_ca_bundle=None, validate_certs=False)
+    assert (found["acl"]["verdict"], found["open_to_everybody"]["public_prefix"]) == ("ignored", False)
+    assert found["operations"]["presigned_get"] == {"ok": True, "code": ""}
+
+
 def test_without_the_option_nothing_is_written(minio):
     bucket = new_bucket(minio)
     minio.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

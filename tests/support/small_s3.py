@@ -131,11 +131,16 @@ class SmallS3:
             return _error(403, "AccessDenied")
         prefix = seen.query.get("prefix", [""])[0]
         keys = "".join(
-            f"<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-            for key in self.objects
+            f"<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+            f"<Size>{len(body)}</Size></Contents>"
+            for key, (body, _acl) in list(self.objects.items())
             if key.startswith(prefix)
         )
-        return 200, {}, f"<ListBucketResult><IsTruncated>false</IsTruncated>{keys}</ListBucketResult>".encode()
+        return (
+            200,
+            {},
+            f"<ListBucketResult><Name>media</Name><IsTruncated>false</IsTruncated>{keys}</ListBucketResult>".encode(),
+        )
 
     def _object(self, seen: Seen, key: str) -> tuple[int, dict[str, str], bytes]:
         if seen.method == "OPTIONS":

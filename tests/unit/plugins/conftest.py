@@ -40,7 +40,7 @@ class Web:
                     with contextlib.suppress(ConnectionError):
                         self.wfile.write(body)
 
-            do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
+            do_HEAD = do_PUT = do_POST = do_OPTIONS = do_GET  # noqa: N815
 
             def log_message(self, *_arguments):
                 pass

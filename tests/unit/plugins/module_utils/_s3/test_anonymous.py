@@ -100,6 +100,15 @@ def test_a_large_body_is_not_read_to_its_end(web, visitor):
     assert visitor.ask(f"{web.url}/b.mp4").readable
 
 
+def test_a_preflight_asks_as_a_browser_does(web, visitor):
+    web.answer = lambda method, path, headers: (200, {"Access-Control-Allow-Origin": headers["Origin"]}, b"")
+    answer = visitor.preflight(f"{web.url}/a.png", "https://mastodon.example.com")
+    assert answer.headers["access-control-allow-origin"] == "https://mastodon.example.com"
+    method, _path, headers, _port = web.requests[0]
+    assert (method, headers["Access-Control-Request-Method"]) == ("OPTIONS", "GET")
+    assert visitor.get(f"{web.url}/a.png", {"Origin": "null"}).headers["access-control-allow-origin"] == "null"
+
+
 def test_redirects_count_as_what_they_lead_to(web, visitor):
     def answer(method, path, headers):
         if path == "/media/a.png":

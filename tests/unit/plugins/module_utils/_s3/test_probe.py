@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -24,10 +25,12 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import p
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import probe_names, probe_onlooker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_model import Tried
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_hand import StoreSilentError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_model import Checksums, Reply, Tried
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_operations import try_checksums
 
 PLACES = under_test.Places("", "accounts/", "backups/")
-QUICK = {"connect_timeout": 0.4, "read_timeout": 0.4, "retries": {"total_max_attempts": 1}}
+QUICK = {"connect_timeout": 0.8, "read_timeout": 0.8, "retries": {"total_max_attempts": 1}}
 
 
 @pytest.fixture(autouse=True)
@@ -235,6 +238,37 @@ def test_the_time_of_all_requests_is_bounded(small, monkeypatch):
     assert found.complete is False
     assert len(small.requests) < 25
     assert (found.leftovers, small.objects) == ([], {})
+
+
+class Waiting:
+    """A hand whose store waits for ever for a trailer, and answers all else, or nothing any more."""
+
+    def __init__(self, answers):
+        self.client = SimpleNamespace(meta=SimpleNamespace(endpoint_url="https://s3.example.com"))
+        self._answers = answers
+
+    def put(self, key, body, **arguments):
+        if "ChecksumAlgorithm" in arguments:
+            raise StoreSilentError
+        return Reply(True)
+
+    def read(self, key, body, **arguments):
+        return Reply(True)
+
+    def ask(self, method, **arguments):
+        if not self._answers:
+            raise StoreSilentError
+        return Reply(True)
+
+
+def test_a_store_that_waits_for_another_trailer_does_not_take_it():
+    found = Checksums()
+    try_checksums(Waiting(answers=True), probe_names.Names("accounts/", "backups/"), found)
+    assert (found.header_crc32, found.trailer_crc32) == (True, False)
+    found = Checksums()
+    with pytest.raises(StoreSilentError):
+        try_checksums(Waiting(answers=False), probe_names.Names("accounts/", "backups/"), found)
+    assert (found.header_crc32, found.trailer_crc32) == (True, None)
 
 
 @pytest.mark.parametrize(
