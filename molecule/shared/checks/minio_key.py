@@ -1,6 +1,7 @@
-"""Makes a MinIO user that may work in one bucket and nowhere else.
+"""Makes a MinIO user that may work in one bucket and nowhere else, or looks whether a user is one.
 
-Usage: minio_key.py STORE.json HOST KEY.json
+Usage: minio_key.py STORE.json HOST KEY.json   makes one
+       minio_key.py STORE.json HOST -          judges the key that comes as JSON from stdin
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import os
 import secrets
 import sys
 import tempfile
+import typing as t
 from urllib.parse import urlsplit
 
+import boto3
 import urllib3
+from botocore.exceptions import ClientError
 from minio import MinioAdmin
 from minio.credentials import StaticProvider
 
@@ -34,18 +38,56 @@ def policy(bucket: str) -> dict[str, object]:
     }
 
 
+def administrator(store: dict[str, str]) -> MinioAdmin:
+    """MinIO's admin API."""
+    return MinioAdmin(
+        endpoint=urlsplit(store["endpoint_url"]).netloc,
+        credentials=StaticProvider(store["access_key"], store["secret_key"]),
+        http_client=urllib3.PoolManager(ca_certs=store["ca_bundle"]),
+    )
+
+
+def refused(call: t.Callable[..., object], **words: object) -> bool:
+    """Whether the store denies a call."""
+    try:
+        call(**words)
+    except ClientError as error:
+        return error.response["Error"]["Code"] == "AccessDenied"
+    return False
+
+
+def judge(store: dict[str, str], bucket: str, key: dict[str, str]) -> list[str]:
+    """What is wrong with a key."""
+    user = json.loads(administrator(store).user_info(access_key=key["access_key"]))
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=store["endpoint_url"],
+        region_name=store["region"],
+        verify=store["ca_bundle"],
+        aws_access_key_id=key["access_key"],
+        aws_secret_access_key=key["secret_key"],
+    )
+    tried = {
+        "is not enabled, or has other policies than its own": user["status"] == "enabled"
+        and user["policyName"] in (bucket, key["access_key"]),
+        "can't list its bucket": "Contents" in s3.list_objects_v2(Bucket=bucket, MaxKeys=1),
+        "can list another bucket": refused(s3.list_objects_v2, Bucket="somebody-elses"),
+        "can make a bucket": refused(s3.create_bucket, Bucket="one-more"),
+        "can delete its bucket": refused(s3.delete_bucket, Bucket=bucket),
+        "can change the policy of its bucket": refused(s3.put_bucket_policy, Bucket=bucket, Policy="{}"),
+    }
+    return [fault for fault, right in tried.items() if not right]
+
+
 def main() -> None:
-    """Makes user, policy and key file, which only its owner can read."""
+    """Makes user, policy and key file, which only its owner can read; or judges a key."""
     store_file, host, key_file = sys.argv[1:]
     with open(store_file, encoding="utf-8") as stream:
         store = json.load(stream)
     bucket = f"mastodon-{host}"
-    address = urlsplit(store["endpoint_url"])
-    admin = MinioAdmin(
-        endpoint=address.netloc,
-        credentials=StaticProvider(store["access_key"], store["secret_key"]),
-        http_client=urllib3.PoolManager(ca_certs=store["ca_bundle"]),
-    )
+    if key_file == "-":
+        sys.exit("\n".join(judge(store, bucket, json.load(sys.stdin))) or None)
+    admin = administrator(store)
     key = {"access_key": f"MASTODON{secrets.token_hex(6).upper()}", "secret_key": secrets.token_urlsafe(30)[:40]}
     admin.user_add(access_key=key["access_key"], secret_key=key["secret_key"])
     with tempfile.NamedTemporaryFile("w", suffix=".json") as stream:

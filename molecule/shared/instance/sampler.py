@@ -2,8 +2,9 @@
 
 Usage: sampler.py SECRETS.json FINDINGS.jsonl FOLDER...
 
-SECRETS.json maps names to values. A finding names the secret, never its value. Every half minute and at the end a line
-with the number of argument lists and files seen so far is written, as proof that it did look.
+SECRETS.json maps names to values, or to the env file and the variable that are going to hold one. A finding names the
+secret, never its value. Every half minute and at the end a line with the number of argument lists and files seen so
+far is written, as proof that it did look.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def layers(content: bytes) -> Iterator[bytes]:
 class Sampler:
     """Remembers what it has seen, so that each thing is judged once."""
 
-    def __init__(self, secrets: dict[str, str], findings: str, folders: list[str]) -> None:
-        self.secrets = {name: value.encode() for name, value in secrets.items()}
+    def __init__(self, secrets: dict[str, str | dict[str, str]], findings: str, folders: list[str]) -> None:
+        self.secrets = {name: value.encode() for name, value in secrets.items() if isinstance(value, str)}
+        self.awaited = {name: value for name, value in secrets.items() if isinstance(value, dict)}
         self.findings = findings
         self.folders = folders
         self.lines_seen: set[bytes] = set()
@@ -78,7 +80,24 @@ class Sampler:
     def names_in(self, content: bytes) -> list[str]:
         return sorted({name for layer in layers(content) for name, value in self.secrets.items() if value in layer})
 
+    def learn(self) -> None:
+        """Reads the secrets that are in an env file by now, and judges by them the argument lists seen before."""
+        for name, place in self.awaited.items():
+            try:
+                with open(place["file"], "rb") as stream:
+                    found = re.findall(rb"(?m)^" + place["variable"].encode() + rb"=(\S{20,})$", stream.read())
+            except OSError:
+                continue
+            if found and self.secrets.get(name) != found[-1]:
+                self.secrets[name] = found[-1]
+                for line in self.lines_seen:
+                    if found[-1] in line:
+                        self.note(
+                            found=name, where="argument list", program=line.split(b"\0")[0].decode(errors="replace")
+                        )
+
     def look(self) -> None:
+        self.learn()
         for pid, line in command_lines():
             if line not in self.lines_seen:
                 self.lines_seen.add(line)
