@@ -364,7 +364,6 @@ journal:
   sample: /var/lib/mastodon_s3/sync-example-media-0123456789ab.sqlite
 """
 
-import os
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, Optional
@@ -387,10 +386,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.priority import lower_priority
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import (
-    JOBS,
     Teller,
     introduce,
     known_totals,
+    own_folder,
     progress_path,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report
@@ -417,7 +416,7 @@ def _store(module: AnsibleModule, settings: Settings) -> Optional[Store]:
 def _run(module: AnsibleModule, settings: Settings) -> Report:
     if module.check_mode:
         return sync(settings, _store(module, settings))
-    path, folder = progress_path(settings.journal_path), _own_folder()
+    path, folder = progress_path(settings.journal_path), own_folder()
     totals, census = known_totals(path), None
     if folder:
         introduce(folder, path)
@@ -429,12 +428,6 @@ def _run(module: AnsibleModule, settings: Settings) -> Report:
         workers = stack.enter_context(Workers.for_files(settings.concurrency, lambda: _own_store(module, settings)))
         progress = Teller(path, totals=totals, census=census) if module.params["progress"] else None
         return sync(settings, _store(module, settings), workers=workers, progress=progress)
-
-
-def _own_folder() -> Optional[str]:
-    """Return the folder that the action plugin gave to the job that this is, or None if it did not start this."""
-    folder = os.path.expanduser(os.environ.get("ANSIBLE_ASYNC_DIR", ""))
-    return folder if os.path.basename(os.path.dirname(folder)) == JOBS else None
 
 
 def _own_store(module: AnsibleModule, settings: Settings) -> Store:

@@ -119,10 +119,10 @@ class World:
         """Run the module and return its result."""
         return end_module(self.start(**options))
 
-    def module(self, name, /, **options):
+    def module(self, which, /, **options):
         """Run another module on the store, expect it to succeed, and return its result."""
-        result = end_module(begin_module(name, {**self.store.module_options(), **options}, path=self.path))
-        assert not result.get("failed"), f"{name}: {result['msg']}"
+        result = end_module(begin_module(which, {**self.store.module_options(), **options}, path=self.path))
+        assert not result.get("failed"), f"{which}: {result['msg']}"
         return result
 
     def done(self, **options):

@@ -59,7 +59,7 @@ class MinioMissingError(Exception):
 
 def new_secret() -> str:
     """Return a secret key that MinIO takes, of 40 letters and digits."""
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _place in range(40))
 
 
 class Admin:

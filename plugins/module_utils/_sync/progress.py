@@ -137,6 +137,12 @@ class Teller:
         write_private(self._path, snapshot.as_line())
 
 
+def own_folder() -> Optional[str]:
+    """Return the folder that the action plugin gave to the job that this process is, None if it did not start this."""
+    folder = os.path.expanduser(os.environ.get("ANSIBLE_ASYNC_DIR", ""))
+    return folder if os.path.basename(os.path.dirname(folder)) == JOBS else None
+
+
 def introduce(folder: str, path: str) -> None:
     """Tell the one who started this process in the background, and gave it a folder, where to watch the run."""
     about: dict[str, Any] = {"process": os.getpid(), "progress": path}

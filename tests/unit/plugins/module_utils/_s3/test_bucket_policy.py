@@ -74,8 +74,8 @@ def policy(*statements):
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def converge(store, wanted=OURS, protected=("backups/",), *, absent=False, check_mode=False):
-    part = under_test.BucketPolicy("media", [wanted], protected, absent=absent)
+def converge(store, wanted=None, protected=("backups/",), *, absent=False, check_mode=False):
+    part = under_test.BucketPolicy("media", [wanted or OURS], protected, absent=absent)
     change = part.plan(store)
     return part.write(store, change) if change.changed and not check_mode else change
 

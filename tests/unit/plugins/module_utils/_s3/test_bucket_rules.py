@@ -108,8 +108,8 @@ def bucket(monkeypatch):
     found.close()
 
 
-def converge(bucket, kind=LIFECYCLE, wanted=OURS, *, absent=False, check_mode=False):
-    part = BucketRules(kind, "media", [wanted], absent=absent)
+def converge(bucket, kind=LIFECYCLE, wanted=None, *, absent=False, check_mode=False):
+    part = BucketRules(kind, "media", [wanted or OURS], absent=absent)
     change = part.plan(bucket.client)
     if not change.changed:
         return change
