@@ -11,10 +11,8 @@ import time
 from typing import NamedTuple
 
 import pytest
-import urllib3
 from botocore.exceptions import ClientError
-from minio import MinioAdmin
-from minio.credentials import StaticProvider
+from minio_users import minio_user
 from stores.fixtures import new_bucket
 
 MODULE = "ansible_collections.fediverse.mastodon_s3.plugins.modules.s3_storage_info"
@@ -289,17 +287,7 @@ def mastodon_user(store, bucket, *more):
         },
         *more,
     ]
-    name, secret = f"user{os.urandom(4).hex()}", os.urandom(16).hex()
-    admin = MinioAdmin(
-        endpoint=store.endpoint_url.removeprefix("https://"),
-        credentials=StaticProvider(store.access_key, store.secret_key),
-        region=store.region,
-        http_client=urllib3.PoolManager(ca_certs=store.ca_bundle),
-    )
-    admin.user_add(name, secret)
-    admin.policy_add(name, policy={"Version": "2012-10-17", "Statement": statements})
-    admin.attach_policy([name], user=name)
-    return {"access_key": name, "secret_key": secret}
+    return minio_user(store, statements)
 
 
 def test_a_key_for_its_bucket_only(minio):

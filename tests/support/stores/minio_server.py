@@ -57,11 +57,7 @@ def start(request: Request) -> Store:
         except (urllib.error.URLError, OSError):
             return False
 
-    try:
-        processes.wait_until(ready, [pid], log, "MinIO")
-    except BaseException:
-        processes.end(processes.with_birth([pid]))
-        raise
+    pids = processes.ready_or_ended(ready, pid, log, "MinIO")
     return Store(
         kind="minio",
         endpoint_url=request.url("https", port),
@@ -71,7 +67,7 @@ def start(request: Request) -> Store:
         ca_bundle=str(certs.authority),
         plain_endpoint_url=None,
         pid=pid,
-        pids=processes.with_birth([pid]),
+        pids=pids,
         directory=str(folder),
         log=str(log),
     )

@@ -33,11 +33,7 @@ def start(request: Request) -> Store:
         except (urllib.error.URLError, OSError):
             return False
 
-    try:
-        processes.wait_until(ready, [pid], log, "moto")
-    except BaseException:
-        processes.end(processes.with_birth([pid]))
-        raise
+    pids = processes.ready_or_ended(ready, pid, log, "moto")
     url = request.url("http", port)
     return Store(
         kind="moto",
@@ -48,7 +44,7 @@ def start(request: Request) -> Store:
         ca_bundle=None,
         plain_endpoint_url=url,
         pid=pid,
-        pids=processes.with_birth([pid]),
+        pids=pids,
         directory=str(request.directory),
         log=str(log),
     )

@@ -149,3 +149,17 @@ def wait_until(
             trouble = "ended at once" if dead else f"is not ready after {patience:.0f} s"
             raise StoreError(f"{what} {trouble}. The end of {log}:\n{tail}")
         time.sleep(0.1)
+
+
+def ready_or_ended(ready: t.Callable[[], bool], pid: int, log: Path, what: str) -> tuple[tuple[int, str], ...]:
+    """Wait until ready() is true and return the process with its start time; where that fails, end it first.
+
+    Raises StoreError as wait_until does.
+    """
+    pids = with_birth([pid])
+    try:
+        wait_until(ready, [pid], log, what)
+    except BaseException:
+        end(pids)
+        raise
+    return pids

@@ -54,11 +54,7 @@ def start(request: Request) -> Store:
         env={"HOME": str(folder)},
         bound_to_parent=request.bound_to_parent,
     )
-    try:
-        processes.wait_until(lambda: processes.listens(request.host, secure), [pid], log, "SeaweedFS")
-    except BaseException:
-        processes.end(processes.with_birth([pid]))
-        raise
+    pids = processes.ready_or_ended(lambda: processes.listens(request.host, secure), pid, log, "SeaweedFS")
     return Store(
         kind="seaweedfs",
         endpoint_url=request.url("https", secure),
@@ -68,7 +64,7 @@ def start(request: Request) -> Store:
         ca_bundle=str(certs.authority),
         plain_endpoint_url=request.url("http", plain),
         pid=pid,
-        pids=processes.with_birth([pid]),
+        pids=pids,
         directory=str(folder),
         log=str(log),
     )

@@ -30,11 +30,7 @@ def start(request: Request) -> Store:
         env={"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key, "HOME": str(folder)},
         bound_to_parent=request.bound_to_parent,
     )
-    try:
-        processes.wait_until(lambda: processes.listens(request.host, port), [pid], log, "VersityGW")
-    except BaseException:
-        processes.end(processes.with_birth([pid]))
-        raise
+    pids = processes.ready_or_ended(lambda: processes.listens(request.host, port), pid, log, "VersityGW")
     return Store(
         kind="versitygw",
         endpoint_url=request.url("https", port),
@@ -44,7 +40,7 @@ def start(request: Request) -> Store:
         ca_bundle=str(certs.authority),
         plain_endpoint_url=None,
         pid=pid,
-        pids=processes.with_birth([pid]),
+        pids=pids,
         directory=str(folder),
         log=str(log),
     )
