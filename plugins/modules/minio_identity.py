@@ -144,8 +144,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._minio.ident
     refuse_administrator,
     shown,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, credentials
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import credentials
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError, S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptionsError,
     account_argument_spec,

@@ -195,14 +195,18 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket_policy import BucketPolicy
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket_rules import CORS, LIFECYCLE, BucketRules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.convergence import (
     Change,
     LostUpdateError,
     Part,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.cors import check_cors_rules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    Boto3MissingError,
+    NotFoundError,
+    S3Error,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lifecycle import check_lifecycle_rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptions,

@@ -461,11 +461,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket_s
     refusal_of,
     warnings_of,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import (
-    Boto3MissingError,
-    boto_versions,
-    s3_client,
-)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import boto_versions, s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptions,
     ConnectionOptionsError,

@@ -370,8 +370,7 @@ from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError, S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptionsError,
     connection_argument_spec,
@@ -396,21 +395,25 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import BusyError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.walkers import Walkers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import Workers
 
 # The action plugin itself waits for a run that is under way, and shows how far that is.
 _BRIEFLY = 0.5
+_NO_STORE = (Boto3MissingError, ConnectionOptionsError, S3Error)
 
 
 def _store(module: AnsibleModule, settings: Settings) -> Optional[Store]:
     """Return the store; in check mode None where boto3, the key or something else of it is not there yet."""
     try:
-        return _own_store(module, settings)
-    except (Boto3MissingError, ConnectionOptionsError, S3Error) as error:
+        store = _own_store(module, settings)
+        store.connect()
+    except _NO_STORE as error:
         if not module.check_mode:
-            module.fail_json(msg=str(error))
+            raise
         module.warn(f"the bucket can't be asked yet, what only it knows is taken to be missing: {error}")
         return None
+    return store
 
 
 def _run(module: AnsibleModule, settings: Settings) -> Report:
@@ -426,13 +429,23 @@ def _run(module: AnsibleModule, settings: Settings) -> Report:
         if folder and totals is None:
             census = stack.enter_context(closing(Census(settings.src)))
         workers = stack.enter_context(Workers.for_files(settings.concurrency, lambda: _own_store(module, settings)))
+        walkers = stack.enter_context(Walkers.for_journal(settings.journal_path))
         progress = Teller(path, totals=totals, census=census) if module.params["progress"] else None
-        return sync(settings, _store(module, settings), workers=workers, progress=progress)
+        # Where there are walkers, most likely nothing is to be sent: then boto3, which is large, need not be loaded.
+        store = _own_store(module, settings) if walkers.mailboxes else _store(module, settings)
+        return sync(settings, store, workers=workers, walkers=walkers, progress=progress)
 
 
 def _own_store(module: AnsibleModule, settings: Settings) -> Store:
-    client = s3_client(connection_options(module.params), max_pool_connections=settings.concurrency)
-    return Store(client, settings.bucket, settings.prefix, acl=settings.rules.mode is ExposureMode.ACL)
+    options = connection_options(module.params)
+
+    def make_client() -> Any:
+        # Not before the processes were forked, so that boto3 is not in their memory, too.
+        from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import client
+
+        return client.s3_client(options, max_pool_connections=settings.concurrency)
+
+    return Store(make_client, settings.bucket, settings.prefix, acl=settings.rules.mode is ExposureMode.ACL)
 
 
 def main() -> None:
@@ -447,7 +460,7 @@ def main() -> None:
     except BusyError as error:
         watch = {"process": error.process, "progress": progress_path(settings.journal_path)}
         module.fail_json(msg=str(error), busy=watch)
-    except SyncError as error:
+    except (SyncError, *_NO_STORE) as error:
         module.fail_json(msg=str(error))
     for warning in report.warnings:
         module.warn(warning)

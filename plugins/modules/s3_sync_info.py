@@ -431,8 +431,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access i
     is_listable_by_everybody,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError, check_base
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError, s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError, S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptionsError,
@@ -474,7 +474,7 @@ def _run(params: dict[str, Any]) -> dict[str, Any]:
     question = _question(params)
     options = connection_options(params)
     client = s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config}), max_pool_connections=THREADS)
-    store = Store(client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
+    store = Store(lambda: client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
     source = Source(params["src"])
     lookup = Lookup(client, params["bucket"])
     try:

@@ -11,7 +11,11 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import answers
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import ConnectionFailedError, translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    Boto3MissingError,
+    ConnectionFailedError,
+    translate,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptions,
     ConnectionOptionsError,
@@ -39,16 +43,6 @@ _CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     "proxies_config": (dict,),
 }
 _KIND_NAMES: dict[type, str] = {float: "number", int: "whole number", dict: "dictionary"}
-
-
-class Boto3MissingError(Exception):
-    """boto3 or botocore can't be imported by the Python that runs the module."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"boto3 can't be imported: {reason}. Install version 1.26 or newer for the Python that Ansible uses on this"
-            " host, by the package python3-boto3 or by pip into a virtual environment"
-        )
 
 
 def boto_versions() -> dict[str, str]:

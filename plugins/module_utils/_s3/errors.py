@@ -21,6 +21,16 @@ with contextlib.suppress(ImportError):
     _boto = botocore.exceptions
 
 
+class Boto3MissingError(Exception):
+    """boto3 or botocore can't be imported by the Python that runs the module."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"boto3 can't be imported: {reason}. Install version 1.26 or newer for the Python that Ansible uses on this"
+            " host, by the package python3-boto3 or by pip into a virtual environment"
+        )
+
+
 class S3Error(Exception):
     """A request to the store failed.
 

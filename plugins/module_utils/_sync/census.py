@@ -9,14 +9,13 @@ The walk of a run is never far ahead of what is sent, so on a first run nobody e
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
-import signal
 from contextlib import suppress
 from typing import NamedTuple, Optional
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.child import tie_to
+
 _LOWEST_PRIORITY = 19
 
 
@@ -73,11 +72,7 @@ def count(src: str) -> Totals:
 
 
 def _report_totals(src: str, writing: int, parent: int) -> None:
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)  # it died before prctl was called
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tie_to(parent)
     with suppress(OSError):
         os.nice(_LOWEST_PRIORITY)
     totals = count(src)

@@ -9,16 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from typing import Callable, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
-    NotFoundError,
-    PermissionDeniedError,
     S3Error,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.authority import (
-    missing_journal,
     refuse,
     refuse_unopened,
     without_source,
@@ -31,26 +29,17 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Action,
     ActionKind,
     Authority,
-    DeleteMode,
-    Entries,
-    Entry,
     Exposure,
     ExposureMode,
-    Item,
-    Listed,
     Note,
     Outcome,
     Problem,
-    Row,
-    RowState,
     SyncError,
     Trust,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import (
-    BucketPlanner,
     Doomed,
     Step,
-    TreePlanner,
     Unchanged,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report, Tally
@@ -59,17 +48,17 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settin
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source, SourceMissingError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import DELETE_BATCH, Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.stragglers import Stragglers, drop_unfinished
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.survey import Survey
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import (
     PlanTransfer,
     ThreadTransfer,
     Transfer,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import Tree
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.walkers import Walkers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import ProcessTransfer, Workers
 
 Progress = Callable[[Report], None]
 PROGRESS_SECONDS = 1.0
-_UNLISTED = "the bucket can't be listed (yet), so it is taken to be empty"
 
 
 def sync(
@@ -77,14 +66,16 @@ def sync(
     store: Optional[Store],
     *,
     workers: Optional[Workers] = None,
+    walkers: Optional[Walkers] = None,
     transfer: Optional[Transfer] = None,
     progress: Optional[Progress] = None,
 ) -> Report:
     """Do one run and report on it. A report with an `error` is one of a run that failed, with true counts.
 
     `store` may be None in check mode only, where the bucket can't be asked (yet). Without `workers` the actions are
-    done in threads; `transfer` replaces the way they are done. `progress` is called with the report as it grows, about
-    once a second, and while the journal is locked; once more at the end, when `seconds` is there.
+    done in threads, and without `walkers` this process walks the tree alone; `transfer` replaces the way actions are
+    done. `progress` is called with the report as it grows, about once a second, and while the journal is locked; once
+    more at the end, when `seconds` is there.
 
     Raises:
         SyncError: the run can't begin: the source, the journal or the order of things is not right. Nothing was done.
@@ -98,7 +89,7 @@ def sync(
         journal = _open_journal(settings)
         try:
             refuse(settings, journal)
-            return _Run(settings, store, source, journal, workers, transfer, progress).go()
+            return _Run(settings, store, source, journal, workers, walkers, transfer, progress).go()
         finally:
             journal.close()
     finally:
@@ -127,6 +118,7 @@ class _Run:
         source: Source,
         journal: Journal,
         workers: Optional[Workers],
+        walkers: Optional[Walkers],
         transfer: Optional[Transfer],
         progress: Optional[Progress],
     ) -> None:
@@ -139,8 +131,7 @@ class _Run:
         self._breaker = Breaker(acl=settings.rules.mode is ExposureMode.ACL)
         self._progress = progress
         self._next_progress = 0.0
-        self._entries: Entries = Tree(source, prefix_bytes=len(settings.prefix.encode()))
-        self._walked = 0.0
+        self._survey = Survey(settings, store, source, journal, self._report, walkers)
         now_ns = time.time_ns()
         broken_off_ns = journal.broken_off_ns(now_ns)
         self._stragglers = Stragglers(broken_off_ns, now_ns)
@@ -158,15 +149,8 @@ class _Run:
         if workers is None:
             return ThreadTransfer(performer, workers=settings.concurrency)
         shares = len(workers.mailboxes)
-        job = Job(
-            settings.src,
-            settings.prefix,
-            settings.rules,
-            self._store.address(),
-            most=-(-settings.concurrency // shares),
-            rate=settings.bandwidth_limit / shares if settings.bandwidth_limit else None,
-        )
-        return ProcessTransfer(workers, job, self._source, performer, self._report.traffic)
+        make_job = partial(_job_of, settings, self._store, shares)
+        return ProcessTransfer(workers, make_job, self._source, performer, self._report.traffic)
 
     def go(self) -> Report:
         """Do the run."""
@@ -198,7 +182,7 @@ class _Run:
         report.complete = report.error is None
         report.source = "present" if self._tally.files.count else "empty"
         report.seconds = {
-            "walk": self._walked,
+            "walk": self._survey.seconds,
             "transfer": sent - started,
             "delete": ended - sent,
             "total": ended - started,
@@ -224,7 +208,7 @@ class _Run:
         try:
             if self._store is not None and self._resumes:
                 drop_unfinished(self._store, self._journal.row)
-            actions = self._actions(self._steps())
+            actions = self._actions(self._survey.steps())
             if not self._settings.check_mode:
                 actions = self._stragglers.last(self._journal.recorded(actions))
             with closing(self._transfer.run(actions)) as outcomes:
@@ -246,85 +230,12 @@ class _Run:
         self._breaker.watch(outcome)
         self._show_progress()
 
-    def _steps(self) -> Iterator[Step]:
-        settings = self._settings
-        items = self._counted(self._entries)
-        if settings.authority is Authority.TREE:
-            delete = settings.delete if self._entries.complete else DeleteMode.NEVER
-            listing = self._listing(delete)
-            planner = TreePlanner(settings.rules, delete, trust=self._report.trusted, converge=settings.converge)
-            return planner.steps(items, self._rows(), listing)
-        watermark_ns = self._journal.watermark_ns
-        if watermark_ns is None:
-            # Only in check mode: the rounds before the switch would have been made by the very play that is checked.
-            self._report.warnings.append(missing_journal(settings))
-            watermark_ns = time.time_ns()
-        settled = self._journal.settled_ns is not None
-        return BucketPlanner(settings.rules, watermark_ns, settled).steps(items, self._rows())
-
-    def _rows(self) -> Iterable[Row]:
-        rows = self._journal.rows()
-        if self._settings.check_mode and self._settings.reopen and self._journal.switched_ns is not None:
-            return (row._replace(state=RowState.DOUBTED.value, applied="") for row in rows)
-        return rows
-
-    def _listing(self, delete: DeleteMode) -> Optional[Iterator[Listed]]:
-        """Return the bucket's listing where one is needed, and note what the run goes by."""
-        settings, asked = self._settings, self._settings.trust
-        trust = Trust.LISTING if asked is Trust.JOURNAL and self._journal.needs_listing else asked
-        if trust is Trust.JOURNAL and delete is not DeleteMode.ALL:
-            return None
-        if self._store is None:
-            if delete is not DeleteMode.ALL:
-                return None
-            self._report.warnings.append(_UNLISTED)
-            return iter(())
-        try:
-            objects = self._store.listing()
-            first = next(objects, None)
-        except S3Error as error:
-            if not self._goes_without_listing(error, needed=delete is DeleteMode.ALL or asked is not Trust.JOURNAL):
-                raise
-            return iter(()) if delete is DeleteMode.ALL else None
-        self._report.trusted = trust
-        if first is None:
-            if not settings.check_mode:
-                self._journal.listed()
-            return objects
-        return chain((first,), objects)
-
-    def _goes_without_listing(self, error: S3Error, *, needed: bool) -> bool:
-        """Return whether a run can do without the listing that was refused, and say so."""
-        if self._settings.check_mode and (not needed or isinstance(error, NotFoundError)):
-            self._report.warnings.append(_UNLISTED)
-            return True
-        if isinstance(error, PermissionDeniedError) and not needed:
-            self._report.warnings.append(
-                "the journal is new and this key may not list the bucket: what is there already is sent once more"
-            )
-            return True
-        return False
-
-    def _counted(self, items: Iterable[Item]) -> Iterator[Item]:
-        iterator = iter(items)
-        while True:
-            before = time.perf_counter()
-            item = next(iterator, None)
-            self._walked += time.perf_counter() - before
-            if item is None:
-                self._tally.walked = True
-                return
-            if isinstance(item, Entry):
-                self._tally.saw(item)
-            yield item
-
     def _actions(self, steps: Iterable[Step]) -> Iterator[Action]:
         """Yield the actions among the steps, and see to all others."""
         for step in steps:
             if isinstance(step, Action):
                 yield step
             elif isinstance(step, Unchanged):
-                self._tally.unchanged.add(step.size)
                 if step.row is not None and not self._settings.check_mode:
                     self._journal.refresh(step.row)
                 self._show_progress()
@@ -394,3 +305,15 @@ class _Run:
         if self._progress is not None and time.monotonic() >= self._next_progress:
             self._next_progress = time.monotonic() + PROGRESS_SECONDS
             self._progress(self._report)
+
+
+def _job_of(settings: Settings, store: Store, shares: int) -> Job:
+    """Return what each of `shares` workers has to know."""
+    return Job(
+        settings.src,
+        settings.prefix,
+        settings.rules,
+        store.address(),
+        most=-(-settings.concurrency // shares),
+        rate=settings.bandwidth_limit / shares if settings.bandwidth_limit else None,
+    )

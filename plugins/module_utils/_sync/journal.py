@@ -14,6 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.clock import Clock
@@ -31,6 +32,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Row,
     RowState,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.span import EVERYTHING, Span
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import (
     LOCK_SECONDS,
     Lock,
@@ -43,6 +45,7 @@ _BATCH_SECONDS = 1.0
 _ROUNDS_KEPT = 50
 _CONVERGING = (ActionKind.COMPARE, ActionKind.CONVERGE)
 
+_as_row = partial(tuple.__new__, Row)  # as Row._make, but for so many rows it matters that this is no Python
 _PUT_ROW = "INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 
 
@@ -100,22 +103,37 @@ class Journal:
 
     # What is known.
 
-    def rows(self) -> Iterator[Row]:
-        """Yield all rows in the byte order of their keys.
+    def rows(self, span: Span = EVERYTHING) -> Iterator[Row]:
+        """Yield the rows of a span in the byte order of their keys.
 
         They are read page by page, so that a run of hours holds no read transaction that would let the write-ahead log
         grow; rows behind the last one yielded may be changed meanwhile.
         """
-        last = ""
+        last, until = span.after, span.until
+        bound, more = ("AND key <= ?", (until,)) if until is not None else ("", ())
         while True:
             with clear_errors(self.path):
                 page = self._connection.execute(
-                    "SELECT * FROM objects WHERE key > ? ORDER BY key LIMIT ?", (last, _PAGE_ROWS)
+                    f"SELECT * FROM objects WHERE key > ? {bound} ORDER BY key LIMIT ?",  # noqa: S608 - a fixed text
+                    (last, *more, _PAGE_ROWS),
                 ).fetchall()
-            yield from map(Row._make, page)
+            yield from map(_as_row, page)
             if len(page) < _PAGE_ROWS:
                 return
             last = page[-1][0]
+
+    def cuts(self, parts: int) -> list[str]:
+        """Return the keys by which the rows can be cut into so many parts of one size, none where there are too few."""
+        count = self.count()
+        if count < parts:
+            return []
+        with clear_errors(self.path):
+            return [
+                self._connection.execute(
+                    "SELECT key FROM objects ORDER BY key LIMIT 1 OFFSET ?", (count * part // parts,)
+                ).fetchone()[0]
+                for part in range(1, parts)
+            ]
 
     def count(self) -> int:
         """Return how many keys are known."""

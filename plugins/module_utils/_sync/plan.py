@@ -4,7 +4,8 @@
 
 """What has to be done: entries against what is known, key by key. Pure but for the iterators it reads.
 
-Two planners, one for each side that can be the truth; they yield steps in the byte order of the keys.
+Two planners, one for each side that can be the truth; they yield steps in the byte order of the keys, and hold nothing
+that could not be handed to another process.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Callable, NamedTuple, Optional, Union
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.merge import merge_known, pairs
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
@@ -26,23 +28,25 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Listed,
     Note,
     Problem,
-    ProblemKind,
     Reason,
     Row,
     RowState,
-    SyncError,
     Trust,
+    Verdict,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import (
     Rules,
     applied_word,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.seen import Seen
 
 
 class Unchanged(NamedTuple):
-    """Nothing is to be done. `row` is set where the journal is to take over a harmless change of metadata."""
+    """Nothing is to be done. `row` is set where the journal is to take over a harmless change of metadata.
 
-    size: int
+    Those without one come now and then, not for each file, so that whoever waits for the next step may look around.
+    """
+
     row: Optional[Row] = None
 
 
@@ -61,12 +65,7 @@ WITHDRAWN = "withdrawn"
 _DONE = RowState.DONE.value
 
 Step = Union[Action, Note, Problem, Unchanged, Doomed]
-
-
-class _Known(NamedTuple):
-    key: str
-    row: Optional[Row]
-    listed: Optional[Listed]
+_UNCHANGED = Unchanged()
 
 
 @dataclass(frozen=True)
@@ -79,46 +78,78 @@ class TreePlanner:
     trust: Trust = Trust.JOURNAL
     converge: frozenset[Aspect] = frozenset()
 
-    def steps(self, items: Iterable[Item], rows: Iterable[Row], listing: Optional[Iterable[Listed]]) -> Iterator[Step]:
-        """Yield what follows from the three, each in the byte order of its keys.
+    def steps(
+        self, items: Iterable[Item], rows: Iterable[Row], listing: Optional[Iterable[Listed]], seen: Seen
+    ) -> Iterator[Step]:
+        """Yield what follows from the three, each in the byte order of its keys; all entries are counted in `seen`.
 
         `listing` is for `DeleteMode.ALL`, and for any trust but that in the journal.
         """
-        known = _merge_known(rows, listing)
-        short_cut = listing is None and self.trust is Trust.JOURNAL and not self.converge
-        for item, there in _pairs(items, known):
-            if isinstance(item, Entry):
-                if short_cut and there is not None and there.row is not None and self._is_as_wanted(item, there.row):
-                    yield Unchanged(item.size)
-                else:
-                    yield self._entry(item, there, listed=listing is not None)
-            elif item is not None:
-                yield item
-            elif there is not None and self._may_delete(there):
-                yield Doomed(there.key, there.listed.size if there.listed else there.row.size if there.row else 0)
+        if listing is not None:
+            for item, there in pairs(items, merge_known(rows, listing)):
+                row, listed = (there.row, there.listed) if there is not None else (None, None)
+                yield from self._step(item, row, listed, seen, with_listing=True)
+            return
+        by_journal_alone = self.trust is Trust.JOURNAL and not self.converge
+        for item, row in pairs(items, rows, self._settler(seen) if by_journal_alone else None):
+            yield from self._step(item, row, None, seen, with_listing=False)
 
-    def _is_as_wanted(self, entry: Entry, row: Row) -> bool:
-        """Return whether nothing is to be done for a file: the short way to what `_entry` finds for most files."""
-        if row[:5] != entry or row.state != _DONE:
-            return False
-        exposure = self.rules.judge(entry).exposure
-        if exposure is None or row.applied != applied_word(self.rules.mode, exposure):
-            return False
-        return row.headers == self.rules.headers(entry.key).fingerprint
+    def _settler(self, seen: Seen) -> Callable[[Entry, Row], bool]:
+        """Return what tells whether nothing is to be done for a file, and counts it then: the short way for most files.
 
-    def _may_delete(self, there: _Known) -> bool:
-        if self.delete is DeleteMode.NEVER or self.rules.scope(there.key).exposure is None:
-            return False
-        return self.delete is DeleteMode.ALL or (there.row is not None and there.row.ours)
+        A file that it is not sure of goes the long way, through `_entry`.
+        """
+        rules, unchanged = self.rules, seen.unchanged
+        public, private = (applied_word(rules.mode, exposure) for exposure in (Exposure.PUBLIC, Exposure.PRIVATE))
 
-    def _entry(self, entry: Entry, there: Optional[_Known], *, listed: bool) -> Step:
-        row = there.row if there else None
-        verdict = self.rules.judge(entry)
+        def is_settled(entry: Entry, row: Row) -> bool:
+            if row[:5] != entry or row.state != _DONE:
+                return False
+            exposure = rules.judge(entry).exposure
+            if exposure is None or row.applied != (public if exposure is Exposure.PUBLIC else private):
+                return False
+            if row.headers != rules.headers(entry.key).fingerprint:
+                return False
+            seen.add(entry, exposure)
+            unchanged.count += 1
+            unchanged.bytes += entry.size
+            return True
+
+        return is_settled
+
+    def _step(
+        self, item: Optional[Item], row: Optional[Row], listed: Optional[Listed], seen: Seen, *, with_listing: bool
+    ) -> Iterator[Step]:
+        if isinstance(item, Entry):
+            verdict = self.rules.judge(item)
+            seen.add(item, verdict.exposure)
+            step = self._entry(item, verdict, row, listed, with_listing=with_listing)
+            if isinstance(step, Unchanged):
+                seen.unchanged.add(item.size)
+            yield step
+        elif item is not None:
+            yield item
+        elif row is None and listed is None:
+            yield _UNCHANGED
+        else:
+            yield from self._without_file(row, listed)
+
+    def _without_file(self, row: Optional[Row], listed: Optional[Listed]) -> Iterator[Step]:
+        known = listed or row
+        if known is None or self.delete is DeleteMode.NEVER or self.rules.scope(known.key).exposure is None:
+            return
+        if self.delete is DeleteMode.ALL or (row is not None and row.ours):
+            yield Doomed(known.key, known.size)
+
+    def _entry(
+        self, entry: Entry, verdict: Verdict, row: Optional[Row], listed: Optional[Listed], *, with_listing: bool
+    ) -> Step:
         if verdict.exposure is None:
             reason = verdict.reason or Reason.UNKNOWN_FOLDER
             if reason is not Reason.KEPT_HOME:
                 return Note(reason, entry.key, entry.size)
-            ours = (row is not None and row.ours) or (there is not None and self.delete is DeleteMode.ALL)
+            there = row is not None or listed is not None
+            ours = (row is not None and row.ours) or (there and self.delete is DeleteMode.ALL)
             if not ours:
                 return self._note_private(entry, reason)
             if self._unsettled(entry, row):
@@ -126,10 +157,10 @@ class TreePlanner:
             return Action(ActionKind.WITHDRAW, entry.key, "private", Exposure.PRIVATE, entry, None, row)
         if verdict.exposure is Exposure.PRIVATE and self._unsettled(entry, row):
             return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
-        if listed and self.trust is not Trust.JOURNAL:
-            row = _held_against(row, there.listed if there else None)
-            listed = False
-        return self._wanted(entry, verdict.exposure, row, drifted=listed and row is not None and _drifted(row, there))
+        if with_listing and self.trust is not Trust.JOURNAL:
+            return self._wanted(entry, verdict.exposure, _held_against(row, listed), drifted=False)
+        drifted = with_listing and row is not None and _drifted(row, listed)
+        return self._wanted(entry, verdict.exposure, row, drifted=drifted)
 
     def _note_private(self, entry: Entry, reason: Reason) -> Note:
         if self.rules.is_fresh(entry, self.clock()):
@@ -157,8 +188,8 @@ class TreePlanner:
             return Action(kind, entry.key, why, exposure, entry, headers, known)
         applied = _after(self.rules.mode, row.applied, exposure) if row is not None else None
         if row is None or applied is None or applied == row.applied:
-            return Unchanged(entry.size)
-        return Unchanged(entry.size, row._replace(applied=applied))
+            return _UNCHANGED
+        return Unchanged(row._replace(applied=applied))
 
     def _lack(
         self, entry: Entry, exposure: Exposure, row: Optional[Row], fingerprint: str, *, drifted: bool
@@ -203,16 +234,22 @@ class BucketPlanner:
     settled: bool
     clock: Callable[[], int] = time.time_ns
 
-    def steps(self, items: Iterable[Item], rows: Iterable[Row]) -> Iterator[Step]:
-        """Yield what follows from the two, each in the byte order of its keys."""
-        for item, there in _pairs(items, _merge_known(rows, None)):
+    def steps(
+        self, items: Iterable[Item], rows: Iterable[Row], _listing: Optional[Iterable[Listed]], seen: Seen
+    ) -> Iterator[Step]:
+        """Yield what follows, as `TreePlanner` does; a listing would say nothing that counts."""
+        for item, row in pairs(items, rows):
             if isinstance(item, Entry):
-                yield self._entry(item, there.row if there else None)
+                verdict = self.rules.judge(item)
+                seen.add(item, verdict.exposure)
+                step = self._entry(item, verdict, row)
+                if isinstance(step, Unchanged):
+                    seen.unchanged.add(item.size)
+                yield step
             elif item is not None:
                 yield item
 
-    def _entry(self, entry: Entry, row: Optional[Row]) -> Step:
-        verdict = self.rules.judge(entry)
+    def _entry(self, entry: Entry, verdict: Verdict, row: Optional[Row]) -> Step:
         if verdict.reason in (Reason.FILTERED, Reason.UNKNOWN_FOLDER):
             return Note(verdict.reason, entry.key, entry.size)
         if row is not None and row.state != RowState.PENDING.value:
@@ -238,7 +275,7 @@ class BucketPlanner:
 
     def _known(self, entry: Entry, row: Row, exposure: Optional[Exposure]) -> Step:
         if self.settled:
-            return Unchanged(entry.size)
+            return _UNCHANGED
         kind = ActionKind.SET_ACL if self.rules.mode is ExposureMode.ACL else ActionKind.WITHDRAW
         if kind is ActionKind.SET_ACL:
             wanted = exposure is Exposure.PRIVATE and row.applied != applied_word(ExposureMode.ACL, Exposure.PRIVATE)
@@ -248,7 +285,10 @@ class BucketPlanner:
             return Action(kind, entry.key, "now private", Exposure.PRIVATE, entry, None, row, after_switch=True)
         if not _same_content(entry, row):
             return Note(Reason.NEWER_ON_DISK, entry.key, entry.size)
-        return Unchanged(entry.size)
+        return _UNCHANGED
+
+
+Planner = Union[TreePlanner, BucketPlanner]
 
 
 def _held_against(row: Optional[Row], listed: Optional[Listed]) -> Optional[Row]:
@@ -277,8 +317,7 @@ def _why_upload(entry: Entry, row: Optional[Row]) -> Optional[str]:
     return None if _same_content(entry, row) else "changed"
 
 
-def _drifted(row: Row, there: Optional[_Known]) -> bool:
-    listed = there.listed if there else None
+def _drifted(row: Row, listed: Optional[Listed]) -> bool:
     return listed is None or listed.size != row.size or bool(row.etag and listed.etag != row.etag)
 
 
@@ -295,53 +334,3 @@ def _after(mode: ExposureMode, applied: str, exposure: Exposure) -> Optional[str
     if mode is ExposureMode.ACL or exposure is Exposure.PUBLIC:
         return word
     return None if applied in ("", applied_word(ExposureMode.ACL, Exposure.PUBLIC)) else word
-
-
-def _pairs(items: Iterable[Item], known: Iterable[_Known]) -> Iterator[tuple[Optional[Item], Optional[_Known]]]:
-    """Merge two ordered streams by key. A problem with a path stands for it: nothing is derived from its absence.
-
-    Raises:
-        SyncError: the items are not in order, which would make files look gone.
-    """
-    others = iter(known)
-    there = next(others, None)
-    last = ""
-    for item in items:
-        if isinstance(item, Problem) and (item.folder or item.kind is ProblemKind.BAD_NAME):
-            yield item, None
-            continue
-        if item.key < last:
-            raise SyncError(f"the walk is not in order at {item.key!r}: this is a bug")
-        last = item.key
-        while there is not None and there.key < item.key:
-            yield None, there
-            there = next(others, None)
-        if there is not None and there.key == item.key:
-            yield item, there
-            there = next(others, None)
-        else:
-            yield item, None
-    while there is not None:
-        yield None, there
-        there = next(others, None)
-
-
-def _merge_known(rows: Iterable[Row], listing: Optional[Iterable[Listed]]) -> Iterator[_Known]:
-    if listing is None:
-        for row in rows:
-            yield _Known(row.key, row, None)
-        return
-    objects = iter(listing)
-    listed = next(objects, None)
-    for row in rows:
-        while listed is not None and listed.key < row.key:
-            yield _Known(listed.key, None, listed)
-            listed = next(objects, None)
-        if listed is not None and listed.key == row.key:
-            yield _Known(row.key, row, listed)
-            listed = next(objects, None)
-        else:
-            yield _Known(row.key, row, None)
-    while listed is not None:
-        yield _Known(listed.key, None, listed)
-        listed = next(objects, None)

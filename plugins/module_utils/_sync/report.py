@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
-    Entry,
-    Exposure,
     Failure,
     Note,
     Outcome,
@@ -23,12 +21,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Trust,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.seen import EXAMPLES_SHOWN, Amount, Seen
 
-EXAMPLES_SHOWN = 10
 FAILURES_SHOWN = 20
 DIFF_SHOWN = 100
-FOLDERS_SHOWN = 30
-OTHER_FOLDERS = "(others)"
 LEAN, BOTO3 = UPLOAD_WAYS = ("lean", "boto3")
 
 _REASON_OF = {
@@ -47,19 +43,6 @@ _ACTION_OF = {
 
 
 @dataclass
-class _Amount:
-    count: int = 0
-    bytes: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, size: int, example: Optional[str] = None) -> None:
-        self.count += 1
-        self.bytes += size
-        if example is not None and len(self.examples) < EXAMPLES_SHOWN and example not in self.examples:
-            self.examples.append(example)
-
-
-@dataclass
 class Traffic:
     """What went over the network: requests by operation, uploads by way (lean or boto3), retries by cause."""
 
@@ -75,44 +58,26 @@ class Traffic:
 
 
 class Tally:
-    """The running counts of one run; a progress display may read it at any time."""
+    """The running counts of one run; a progress display may read it at any time. `seen` is for the walk to fill."""
 
     def __init__(self, rules: Rules) -> None:
-        self.files = _Amount()
+        self.seen = Seen()
+        self.files = self.seen.files
+        self.unchanged = self.seen.unchanged
         self.walked = False
-        self.folders: dict[str, _Amount] = {}
-        self.exposure = dict.fromkeys(Exposure, 0)
-        self.actions = {name: _Amount() for name in ("upload", "set_acl", "set_headers", "delete", "withdraw")}
-        self.unchanged = _Amount()
-        self.skipped: dict[Reason, _Amount] = {}
+        self.actions = {name: Amount() for name in ("upload", "set_acl", "set_headers", "delete", "withdraw")}
+        self.skipped: dict[Reason, Amount] = {}
         self.failed = 0
         self.local_failures = 0
         self.failures: list[dict[str, str]] = []
         self.failure_codes: Counter[str] = Counter()
-        self.doomed = _Amount()
+        self.doomed = Amount()
         self.hidden_folders: list[str] = []
         self.sent_bytes = 0
         self.oldest_left_ns: Optional[int] = None
         self.changes: list[str] = []
         self._rules = rules
         self._doomed_keys: list[str] = []
-
-    def saw(self, entry: Entry) -> None:
-        """Count a file that the walk offered."""
-        self.files.add(entry.size)
-        folder, slash, _rest = entry.key.partition("/")
-        amount = self.folders.get(folder if slash else "")
-        if amount is None:
-            amount = self._new_folder(folder if slash else "")
-        amount.add(entry.size)
-        exposure = self._rules.judge(entry).exposure
-        if exposure is not None:
-            self.exposure[exposure] += 1
-
-    def _new_folder(self, name: str) -> _Amount:
-        if len(self.folders) >= FOLDERS_SHOWN:
-            name = OTHER_FOLDERS
-        return self.folders.setdefault(name, _Amount())
 
     def note(self, note: Note) -> None:
         """Count a path that is left out."""
@@ -183,7 +148,7 @@ class Tally:
             self.changes.append(f"{name} {self._rules.masked(key)} ({why})")
 
     def _skip(self, reason: Reason, key: str, size: int) -> None:
-        self.skipped.setdefault(reason, _Amount()).add(size, self._rules.masked(key))
+        self.skipped.setdefault(reason, Amount()).add(size, self._rules.masked(key))
 
     def _fail(self, key: str, failure: Failure) -> None:
         self.failed += 1
@@ -218,9 +183,11 @@ class Report:
                 "files": tally.files.count,
                 "bytes": tally.files.bytes,
                 "folders": {
-                    name: {"files": a.count, "bytes": a.bytes} for name, a in sorted(tally.folders.items()) if name
+                    name.rstrip("/"): {"files": a.count, "bytes": a.bytes}
+                    for name, a in sorted(tally.seen.folders.items())
+                    if name
                 },
-                "exposure": {exposure.value: count for exposure, count in tally.exposure.items()},
+                "exposure": {"public": tally.seen.public, "private": tally.seen.private},
             },
             "actions": {name: {"count": a.count, "bytes": a.bytes} for name, a in tally.actions.items()},
             "unchanged": {"count": tally.unchanged.count, "bytes": tally.unchanged.bytes},

@@ -76,7 +76,7 @@ class Rules:
     def judge(self, entry: Entry) -> Verdict:
         """Return what is wanted for a file, its age left aside."""
         verdict = self.scope(entry.key)
-        if verdict is _PUBLIC and self.hides(entry.mode):
+        if verdict is _PUBLIC and not entry.mode & _READABLE_BY_OTHERS and not self.open_private:
             return _PRIVATE if self.mode is ExposureMode.ACL else _KEPT_HOME
         if verdict is _PRIVATE and self.mode is ExposureMode.BUCKET:
             return _KEPT_HOME
@@ -99,7 +99,8 @@ class Rules:
 
     def headers(self, key: str) -> Headers:
         """Return what is sent beside the body of `key`."""
-        return _headers(by_extension(key), self.cache_control, self.storage_class)
+        name = key[key.rfind("/") + 1 :]
+        return _headers(name[name.rfind(".") :], self.cache_control, self.storage_class)
 
     def masked(self, key: str) -> str:
         """Return `key` as it may be shown: names outside of the public prefixes are as good as passwords."""
@@ -176,7 +177,8 @@ def _translate(token: str) -> str:
     return re.escape(token)
 
 
-@lru_cache(maxsize=256)
-def _headers(content_type: Optional[str], cache_control: Optional[str], storage_class: Optional[str]) -> Headers:
+@lru_cache(maxsize=1024)
+def _headers(ending: str, cache_control: Optional[str], storage_class: Optional[str]) -> Headers:
+    content_type = by_extension(ending)
     said = "\n".join((content_type or "sniffed", cache_control or "", storage_class or ""))
     return Headers(content_type, cache_control, storage_class, hashlib.sha256(said.encode()).hexdigest()[:16])

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
@@ -74,28 +74,40 @@ class Reader(Protocol):
 class Store:
     """One bucket below one key prefix. Safe for several threads. All methods raise `S3Error`."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str, *, acl: bool) -> None:
-        """Use `client` (boto3); `prefix` is empty or ends with a slash; with `acl` each object gets a canned ACL."""
+    def __init__(self, make_client: Callable[[], Any], bucket: str, prefix: str, *, acl: bool) -> None:
+        """Name the bucket; `prefix` is empty or ends with a slash; with `acl` each object gets a canned ACL.
+
+        `make_client` returns a boto3 client, and is called when the first request is due. What it raises comes out of
+        the method that was called.
+        """
         self.bucket = bucket
         self.prefix = prefix
         self.requests: Counter[str] = Counter()
-        self._client = client
+        self._make_client = make_client
+        self._client: Any = None
+        self._client_lock = threading.Lock()
         self._acl = acl
         self._batches = True
         self._insists_on_md5 = threading.Event()
         self._count_lock = threading.Lock()
-        # A store that is asked for its own checksums gets those: some refuse a request with two of them.
-        self._send_md5 = getattr(client.meta.config, "request_checksum_calculation", None) != "when_supported"
-        client.meta.events.register("before-send.s3", self._count)
-        client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
+
+    def connect(self) -> Any:
+        """Make the client where there is none yet, and return it."""
+        with self._client_lock:
+            if self._client is None:
+                client = self._make_client()
+                client.meta.events.register("before-send.s3", self._count)
+                client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
+                self._client = client
+        return self._client
 
     def address(self) -> Optional[Address]:
         """Return where requests can be sent to without boto3, None if they can't."""
-        return address_of(self._client, self.bucket)
+        return address_of(self.connect(), self.bucket)
 
     def keys(self) -> Keys:
         """Return the keys of the moment."""
-        return keys_of(self._client)
+        return keys_of(self.connect())
 
     def take_requests(self) -> Counter[str]:
         """Return the requests by operation since the last call."""
@@ -107,7 +119,8 @@ class Store:
     def put(self, key: str, body: bytes, md5: bytes, headers: Headers, exposure: Exposure) -> Stored:
         """Store a small body in one request, with its exposure; `md5` is its digest, which the store checks."""
         arguments = self._arguments(headers, exposure)
-        if self._send_md5:
+        # A store that is asked for its own checksums gets those: some refuse a request with two of them.
+        if getattr(self.connect().meta.config, "request_checksum_calculation", None) != "when_supported":
             arguments["ContentMD5"] = base64.b64encode(md5).decode()
         answer = self._call("PutObject", "put_object", Key=self._name(key), Body=body, **arguments)
         return _stored(answer)
@@ -303,8 +316,9 @@ class Store:
         return {name: value for name, value in arguments.items() if value}
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
+        client = self.connect()
         try:
-            return getattr(self._client, method)(Bucket=self.bucket, **arguments)
+            return getattr(client, method)(Bucket=self.bucket, **arguments)
         except Exception as error:
             # An error of the file that is read comes through translate as it is.
             raise translate(error, operation) from error

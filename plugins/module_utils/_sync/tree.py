@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
-from heapq import merge
 from itertools import islice
 from typing import Optional
 
@@ -21,12 +21,14 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     ProblemKind,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.span import EVERYTHING, Span
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 # Names of one folder that are sorted at once. Where there are more, they are kept as a few long texts: a million of
 # them would take as much memory as all the rest of a run.
 _SORTED_AT_ONCE = 10_000
 _BETWEEN = "\0"
+_MERGED_AT_ONCE = 8_000  # characters of each of those texts
 _NAMES_ARE_UTF8 = sys.getfilesystemencoding().lower() == "utf-8"
 
 # An open folder: its descriptor, its path as it begins keys, and the names in it that are still to come.
@@ -42,9 +44,13 @@ class Tree:
 
     complete = True
 
-    def __init__(self, source: Source, *, prefix_bytes: int = 0) -> None:
-        """Walk `source`; `prefix_bytes` is the length of the key prefix, which counts against the limit of a key."""
+    def __init__(self, source: Source, *, prefix_bytes: int = 0, span: Span = EVERYTHING) -> None:
+        """Walk that part of `source` whose keys are in `span`.
+
+        `prefix_bytes` is the length of the key prefix, which counts against the limit of a key.
+        """
         self._source = source
+        self._span = span
         self._limit = MAX_KEY_BYTES - prefix_bytes
 
     def __iter__(self) -> Iterator[Item]:
@@ -75,7 +81,7 @@ class Tree:
                             yield problem
                             continue
                     try:
-                        status = lstat(name.encode(errors="surrogateescape"), dir_fd=folder)
+                        status = lstat(name if _NAMES_ARE_UTF8 else _native(name), dir_fd=folder)
                     except FileNotFoundError:
                         continue
                     except OSError as error:
@@ -105,7 +111,7 @@ class Tree:
         except OSError as error:
             return Problem(path, ProblemKind.UNREADABLE, error.strerror or "", folder=True)
         try:
-            names = _sorted_names(folder)
+            names = _sorted_names(folder, path, self._span)
         except OSError as error:
             os.close(folder)
             return Problem(path, ProblemKind.UNREADABLE, error.strerror or "", folder=True)
@@ -125,17 +131,17 @@ def entry_of(key: str, status: os.stat_result) -> Entry:
     return Entry(key, status.st_size, status.st_mtime_ns, status.st_ctime_ns, stat.S_IMODE(status.st_mode))
 
 
-def _sorted_names(folder: int) -> Iterator[str]:
-    """Return the names in a folder in order, those of folders with a slash at their end."""
+def _sorted_names(folder: int, path: str, span: Span) -> Iterator[str]:
+    """Return the names in a folder that are in a span, in order, those of folders with a slash at their end."""
     with os.scandir(folder) as found:
         names = _some_names(found)
         if len(names) < _SORTED_AT_ONCE:
-            return iter(names)
+            return iter(span.part_of(path, names))
         packed = []
         while names:
-            packed.append(_BETWEEN.join(names))
+            packed.append(_BETWEEN.join(span.part_of(path, names)))
             names = _some_names(found)
-    return merge(*map(_unpacked, packed))
+    return _merged([text for text in packed if text])
 
 
 def _some_names(found: Iterator[os.DirEntry[str]]) -> list[str]:
@@ -149,15 +155,45 @@ def _some_names(found: Iterator[os.DirEntry[str]]) -> list[str]:
     return names
 
 
-def _unpacked(names: str) -> Iterator[str]:
-    start = 0
-    while True:
-        end = names.find(_BETWEEN, start)
-        if end < 0:
-            yield names[start:]
-            return
-        yield names[start:end]
-        start = end + 1
+def _merged(packed: list[str]) -> Iterator[str]:
+    """Yield the names of texts that are in order each, all of them in order."""
+    texts = [_Unpacking(text) for text in packed]
+    while texts:
+        # Up to here, all of them have been unpacked: so the rest of no text comes before it.
+        last = min(text.names[-1] for text in texts)
+        names = [name for text in texts for name in text.take(last)]
+        names.sort()
+        yield from names
+        texts = [text for text in texts if text.names]
+
+
+class _Unpacking:
+    """A packed text, of which `names` are the next ones: at least one until all are taken."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._start = 0
+        self.names: list[str] = []
+        self._refill()
+
+    def take(self, last: str) -> list[str]:
+        """Return those of the next names that come up to `last`, and go on behind them."""
+        end = bisect_right(self.names, last)
+        taken, self.names = self.names[:end], self.names[end:]
+        if not self.names:
+            self._refill()
+        return taken
+
+    def _refill(self) -> None:
+        if self._start < len(self._text):
+            end = self._text.find(_BETWEEN, self._start + _MERGED_AT_ONCE)
+            piece = self._text[self._start : end] if end >= 0 else self._text[self._start :]
+            self._start = end + 1 if end >= 0 else len(self._text)
+            self.names = piece.split(_BETWEEN)
+
+
+def _native(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")
 
 
 def _no_file(folder: int, name: str, key: str, mode: int) -> Problem:
@@ -165,7 +201,7 @@ def _no_file(folder: int, name: str, key: str, mode: int) -> Problem:
     if not stat.S_ISLNK(mode):
         return Problem(key, ProblemKind.SPECIAL_FILE, "neither a file nor a folder", folder=False)
     try:
-        leads_to_folder = stat.S_ISDIR(os.stat(name.encode(errors="surrogateescape"), dir_fd=folder).st_mode)
+        leads_to_folder = stat.S_ISDIR(os.stat(_native(name), dir_fd=folder).st_mode)
     except OSError:
         leads_to_folder = False
     if leads_to_folder:

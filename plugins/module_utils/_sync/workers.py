@@ -2,28 +2,19 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Worker processes, from the parent's side: started early, given orders, gone when the parent is.
-
-They are forked before the parent has threads, clients or a journal, so that they share nothing with it but code. Each
-ends itself when the other end of its socket is closed, and the kernel ends it when the parent dies (prctl(2),
-PR_SET_PDEATHSIG).
-"""
+"""Worker processes, from the parent's side: given orders, and asked what came of them."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import multiprocessing
 import os
 import selectors
-import signal
-import socket
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
-from multiprocessing.process import BaseProcess
-from typing import Optional, final
+from functools import partial
+from itertools import chain, islice
+from typing import Callable, final
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.child import Children, set_to_work
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.messages import (
     Job,
     Mailbox,
@@ -42,8 +33,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.upload
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.worker import Connect, Worker
 
 MOST_WORKERS = 4
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_END_SECONDS = 5.0
 _QUEUED_PER_FILE = 2
 _LEAST_QUEUED = 32
 _AT_ONCE = 32
@@ -51,109 +40,56 @@ _LOST = Failure("the process that sent it was ended from outside; run again, and
 
 
 @final
-class Workers:
-    """Some idle processes, and the sockets to talk to them."""
+class Workers(Children):
+    """Processes that send."""
 
     def __init__(self, number: int, connect: Connect) -> None:
-        """Fork them. `connect` is called in a worker that needs a store of its own.
+        """Fork them; see `Children`. `connect` is called in one that needs a store of its own."""
+        super().__init__(number, partial(_work, connect))
 
-        To be called while the process has a single thread and no client.
-        """
-        context = multiprocessing.get_context("fork")
-        parent = os.getpid()
-        self.mailboxes: list[Mailbox] = []
-        self._processes: list[BaseProcess] = []
-        for _each in range(number):
-            ours, theirs = socket.socketpair()
-            foreign = [mailbox.socket for mailbox in self.mailboxes] + [ours]
-            process = context.Process(target=_work, args=(theirs, foreign, parent, connect), daemon=True)
-            process.start()
-            theirs.close()
-            self.mailboxes.append(Mailbox(ours))
-            self._processes.append(process)
+    def __enter__(self) -> Workers:
+        return self
 
     @classmethod
     def for_files(cls, files: int, connect: Connect) -> Workers:
         """Fork as many as this machine has use for, when so many files may be under way at once."""
         return cls(max(1, min(len(os.sched_getaffinity(0)), MOST_WORKERS, files)), connect)
 
-    def __enter__(self) -> Workers:
-        return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End them all, whatever they are doing."""
-        for mailbox in self.mailboxes:
-            mailbox.socket.close()
-        for process in self._processes:
-            process.join(_END_SECONDS)
-            if process.is_alive():
-                process.kill()
-                process.join()
-
-
-def _work(theirs: socket.socket, foreign: list[socket.socket], parent: int, connect: Connect) -> None:
+def _work(connect: Connect, mailbox: Mailbox, root: int, job: Job, early: list[list[Order]]) -> None:
     """Be a worker process."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)  # it died before prctl was called
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
-    for other in foreign:
-        other.close()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
     try:
-        _data, (root, *_more), _flags, _address = socket.recv_fds(theirs, 1, 1)
-    except (OSError, ValueError):
-        os._exit(0)  # never needed
-    gc.freeze()  # what the parent has loaded stays, and need not be looked at again
-    mailbox = Mailbox(theirs)
-    selector = selectors.DefaultSelector()
-    selector.register(theirs, selectors.EVENT_READ)
-    job: Optional[Job] = None
-    early: list[list[Order]] = []
-    try:
-        while job is None:
-            selector.select()
-            for message in mailbox.receive():
-                if job is None:
-                    job = message
-                else:
-                    early.append(message)
         Worker(mailbox, job, Source.inherited(job.src, root), connect, early).run()
-    except EOFError:
-        pass
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to know
         with suppress(OSError):
-            theirs.setblocking(True)
+            mailbox.socket.setblocking(True)
             mailbox.post(News([], broken=f"{type(error).__name__}: {error}"))
-    os._exit(0)
 
 
 class ProcessTransfer:
     """Does actions in worker processes; deletions, which are few requests, in this one."""
 
-    def __init__(self, workers: Workers, job: Job, source: Source, performer: Performer, traffic: Traffic) -> None:
+    def __init__(
+        self, workers: Workers, make_job: Callable[[], Job], source: Source, performer: Performer, traffic: Traffic
+    ) -> None:
+        """`make_job` is called when the first action comes, so that a run without one needs no client."""
+        self._make_job = make_job
+        self._source = source
         self._performer = performer
         self._traffic = traffic
-        self._room = max(job.most * _QUEUED_PER_FILE, _LEAST_QUEUED)
+        self._room = 0
         self._mailboxes = list(workers.mailboxes)
         self._under_way: dict[Mailbox, dict[int, Action]] = {mailbox: {} for mailbox in self._mailboxes}
         self._broken = ""
-        for mailbox in list(self._mailboxes):
-            try:
-                socket.send_fds(mailbox.socket, [b"!"], [source.descriptor])
-                mailbox.post(job)
-            except OSError:
-                self._drop(mailbox)
 
     def run(self, actions: Iterable[Action]) -> Generator[Outcome, None, None]:
         """Do all actions; see `Transfer`."""
-        source = enumerate(actions)
+        numbered = enumerate(actions)
+        first = next(numbered, None)
+        if first is None:
+            return
+        self._begin()
+        source = chain((first,), numbered)
         selector = selectors.DefaultSelector()
         for mailbox in self._mailboxes:
             selector.register(mailbox.socket, selectors.EVENT_READ, mailbox)
@@ -175,6 +111,15 @@ class ProcessTransfer:
     def delete(self, actions: list[Action]) -> list[Outcome]:
         """Delete one batch of objects."""
         return self._performer.delete(actions)
+
+    def _begin(self) -> None:
+        job = self._make_job()
+        self._room = max(job.most * _QUEUED_PER_FILE, _LEAST_QUEUED)
+        for mailbox in list(self._mailboxes):
+            try:
+                set_to_work(mailbox, self._source.descriptor, job)
+            except OSError:
+                self._drop(mailbox)
 
     def _give(self, source: Iterator[tuple[int, Action]]) -> bool:
         """Hand some actions to the worker with the most room; return whether there may be more of them."""

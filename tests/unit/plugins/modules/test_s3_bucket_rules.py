@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from ansible.module_utils import basic
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import Boto3MissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_bucket_rules as under_test
 
 SECRET = "a-secret-that-shows-nowhere"

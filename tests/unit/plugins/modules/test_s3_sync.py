@@ -38,6 +38,9 @@ except ImportError:
         return text
 
 
+REAL_CLIENT = client_module.s3_client
+
+
 class World:
     def __init__(self, path, capsys):
         self.path, self.capsys = path, capsys
@@ -84,7 +87,7 @@ class World:
 @pytest.fixture
 def world(tmp_path, capsys, monkeypatch):
     world = World(tmp_path, capsys)
-    monkeypatch.setattr(s3_sync, "s3_client", world.client)
+    monkeypatch.setattr(client_module, "s3_client", world.client)
     # Another process would not see the bucket in this one's memory.
     monkeypatch.setattr(s3_sync.Workers, "for_files", lambda *_arguments: nullcontext())
     return world
@@ -140,7 +143,7 @@ def test_mistakes_fail_before_anything_is_written(world):
 
 def test_check_mode_needs_neither_boto3_nor_a_key(world, monkeypatch):
     world.write("accounts/a.png")
-    monkeypatch.setattr(s3_sync, "s3_client", client_module.s3_client)
+    monkeypatch.setattr(client_module, "s3_client", REAL_CLIENT)
     monkeypatch.setattr(client_module, "_IMPORT_ERROR", "No module named 'boto3'")
     result = world.run(check=True)
     assert result["actions"]["upload"]["count"] == 1

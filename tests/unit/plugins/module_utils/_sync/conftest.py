@@ -65,7 +65,9 @@ class World:
 
     def sync(self, check=False, transfer=None, progress=None, store=True, **changes):
         settings = self.settings(check, **changes)
-        real = Store(self.s3, "media", settings.prefix, acl=settings.rules.mode.value == "acl") if store else None
+        real = (
+            Store(lambda: self.s3, "media", settings.prefix, acl=settings.rules.mode.value == "acl") if store else None
+        )
         self.s3.calls.clear()
         return sync(settings, real, transfer=transfer, progress=progress)
 

@@ -12,7 +12,7 @@ import tracemalloc
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import engine
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import survey
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Entry,
     Outcome,
@@ -53,7 +53,7 @@ class Files:
 def test_constant_memory(world, monkeypatch, first, second):
     def run(name, count, kind, **options):
         step = 2 if kind == "delete" else 1
-        monkeypatch.setattr(engine, "Tree", lambda _source, prefix_bytes: Files(count, step))
+        monkeypatch.setattr(survey, "Tree", lambda _source, prefix_bytes: Files(count, step))
         tracemalloc.start()
         report = world.sync(transfer=NullTransfer(), state_dir=str(world.state_dir / name), **options)
         _now, most = tracemalloc.get_traced_memory()

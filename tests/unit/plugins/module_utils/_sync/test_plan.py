@@ -32,6 +32,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan i
     Unchanged,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.seen import Seen
 
 NOW = 10**18
 RULES = Rules(ExposureMode.ACL, ("accounts/", "cache/"), ("backups/",), settle_ns=60 * 10**9)
@@ -49,11 +50,11 @@ def row(key, rules=RULES, applied="acl:public", **changes):
 
 
 def tree(items, rows, listing=None, delete="never", rules=RULES):
-    return list(TreePlanner(rules, DeleteMode(delete), lambda: NOW).steps(items, rows, listing))
+    return list(TreePlanner(rules, DeleteMode(delete), lambda: NOW).steps(items, rows, listing, Seen()))
 
 
 def bucket(items, rows, settled=False, rules=RULES, watermark=150):
-    return list(BucketPlanner(rules, watermark, settled, lambda: NOW).steps(items, rows))
+    return list(BucketPlanner(rules, watermark, settled, lambda: NOW).steps(items, rows, None, Seen()))
 
 
 def kinds(steps):
@@ -138,7 +139,7 @@ def test_problems_stand_for_their_path():
         [row("accounts/a"), row("accounts/b"), row("cache/d")],
         delete="own",
     )
-    assert kinds(steps) == [Unchanged, Problem, Problem, Problem, Doomed]
+    assert kinds(steps) == [Problem, Problem, Problem, Doomed, Unchanged]
     assert steps[-1].key == "cache/d"
 
 

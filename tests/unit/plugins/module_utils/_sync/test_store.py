@@ -35,7 +35,7 @@ def made(requests, checksums, acl=True, answers=None):
     client = s3_client(
         ConnectionOptions(endpoint_url="http://127.0.0.1:9", access_key="key", secret_key="secret", checksums=checksums)
     )
-    store = Store(client, "media", "p/", acl=acl)
+    store = Store(lambda: client, "media", "p/", acl=acl)
 
     class Raw:
         def __init__(self, content):

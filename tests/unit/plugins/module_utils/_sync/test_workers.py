@@ -130,7 +130,7 @@ class World:
             addressing_style=style,
             aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}},
         )
-        return Store(s3_client(options), "media", "", acl=True)
+        return Store(lambda: s3_client(options), "media", "", acl=True)
 
     def write(self, key, content=b"x", mode=0o644):
         path = self.src / key

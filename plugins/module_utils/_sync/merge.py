@@ -1,0 +1,96 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Streams in the byte order of their keys, side by side. Pure: the iterators do the reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Callable, NamedTuple, Optional, TypeVar
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Entry,
+    Item,
+    Listed,
+    Problem,
+    ProblemKind,
+    Row,
+    SyncError,
+)
+
+_SETTLED_AT_ONCE = 100
+
+
+class Known(NamedTuple):
+    """What journal and listing know of a key."""
+
+    key: str
+    row: Optional[Row]
+    listed: Optional[Listed]
+
+
+There = TypeVar("There", Row, Known)
+
+
+def pairs(
+    items: Iterable[Item],
+    others: Iterable[There],
+    is_settled: Optional[Callable[[Entry, There], bool]] = None,
+) -> Iterator[tuple[Optional[Item], Optional[There]]]:
+    """Merge two ordered streams by key. A problem with a path stands for it: nothing is derived from its absence.
+
+    Pairs that are settled are left out; for many of them there comes one without anything.
+
+    Raises:
+        SyncError: the items are not in order, which would make files look gone.
+    """
+    known = iter(others)
+    there = next(known, None)
+    last = ""
+    settled = 0
+    for item in items:
+        key = item.key
+        if isinstance(item, Problem) and (item.folder or item.kind is ProblemKind.BAD_NAME):
+            yield item, None
+            continue
+        if key < last:
+            raise SyncError(f"the walk is not in order at {key!r}: this is a bug")
+        last = key
+        while there is not None and there.key < key:
+            yield None, there
+            there = next(known, None)
+        if there is None or there.key != key:
+            yield item, None
+            continue
+        if is_settled is not None and isinstance(item, Entry) and is_settled(item, there):
+            settled += 1
+            if settled == _SETTLED_AT_ONCE:
+                yield None, None
+                settled = 0
+        else:
+            yield item, there
+        there = next(known, None)
+    while there is not None:
+        yield None, there
+        there = next(known, None)
+    if settled:
+        yield None, None
+
+
+def merge_known(rows: Iterable[Row], listing: Iterable[Listed]) -> Iterator[Known]:
+    """Merge what journal and listing know, each in the byte order of its keys."""
+    objects = iter(listing)
+    listed = next(objects, None)
+    for row in rows:
+        while listed is not None and listed.key < row.key:
+            yield Known(listed.key, None, listed)
+            listed = next(objects, None)
+        if listed is not None and listed.key == row.key:
+            yield Known(row.key, row, listed)
+            listed = next(objects, None)
+        else:
+            yield Known(row.key, row, None)
+    while listed is not None:
+        yield Known(listed.key, None, listed)
+        listed = next(objects, None)
