@@ -57,6 +57,7 @@ class Journal:
         self._connection = connection
         self._lock = held
         self._closed = False
+        self._came: list[Row] = []  # of outcomes, and not handed to SQLite yet
         self._waiting = 0
         self._since = 0.0
 
@@ -113,6 +114,8 @@ class Journal:
         bound, more = ("AND key <= ?", (until,)) if until is not None else ("", ())
         while True:
             with clear_errors(self.path):
+                if self._came:
+                    self._begin()
                 page = self._connection.execute(
                     f"SELECT * FROM objects WHERE key > ? {bound} ORDER BY key LIMIT ?",  # noqa: S608 - a fixed text
                     (last, *more, _PAGE_ROWS),
@@ -137,11 +140,13 @@ class Journal:
 
     def count(self) -> int:
         """Return how many keys are known."""
+        self.commit()
         with clear_errors(self.path):
             return number(self._connection, "SELECT count(*) FROM objects")
 
     def row(self, key: str) -> Optional[Row]:
         """Return what is known of one key."""
+        self.commit()
         with clear_errors(self.path):
             found = self._connection.execute("SELECT * FROM objects WHERE key = ?", (key,)).fetchone()
         return Row._make(found) if found else None
@@ -188,36 +193,39 @@ class Journal:
 
     def apply(self, outcome: Outcome) -> None:
         """Note what came of an action; on disk within a second or so, and until then it would be done again."""
-        if outcome.row is None and not outcome.forget:
-            return
-        with clear_errors(self.path):
-            self._begin()
-            if outcome.forget:
+        if outcome.forget:
+            with clear_errors(self.path):
+                self._begin()
                 self._connection.execute("DELETE FROM objects WHERE key=?", (outcome.action.key,))
-            elif outcome.row is not None:
-                self._connection.execute(_PUT_ROW, outcome.row)
             self._commit_some()
+        elif outcome.row is not None:
+            self.refresh(outcome.row)
 
     def refresh(self, row: Row) -> None:
         """Note a harmless change of a file's metadata, for which nothing has to be done."""
-        with clear_errors(self.path):
-            self._begin()
-            self._connection.execute(_PUT_ROW, row)
-            self._commit_some()
+        self._came.append(row)
+        self._commit_some()
 
     def _commit_some(self) -> None:
+        now = time.monotonic()
+        if not self._waiting:
+            self._since = now
         self._waiting += 1
-        if self._waiting >= _BATCH_ACTIONS or time.monotonic() - self._since > _BATCH_SECONDS:
+        if self._waiting >= _BATCH_ACTIONS or now - self._since > _BATCH_SECONDS:
             self.commit()
 
     def _begin(self) -> None:
+        """Begin to write, and first what came before."""
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN")
-            self._since = time.monotonic()
+        came, self._came = self._came, []
+        self._connection.executemany(_PUT_ROW, came)
 
     def commit(self) -> None:
         """Bring what waits to disk."""
         with clear_errors(self.path):
+            if self._came:
+                self._begin()
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
         self._waiting = 0

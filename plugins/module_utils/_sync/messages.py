@@ -87,6 +87,15 @@ class News(NamedTuple):
     traffic: Optional[Traffic] = None
     broken: str = ""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By pickle alone, a named tuple costs several times what a plain one does, and this is said of each file.
+        plain = [(*done[:2], done.row and tuple(done.row), *done[3:]) for done in self.done]
+        return _news, (plain, self.traffic, self.broken)
+
+
+def _news(plain: list[tuple[Any, ...]], traffic: Optional[Traffic], broken: str) -> News:
+    return News([Done._make((*done[:2], done[2] and Row._make(done[2]), *done[3:])) for done in plain], traffic, broken)
+
 
 def packed(message: Any) -> bytes:
     """Return a message as it goes over the wire. Only this program's own processes may be at the other end."""

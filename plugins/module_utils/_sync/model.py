@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Optional, Protocol, Union
 
@@ -266,8 +265,7 @@ class Failure(NamedTuple):
     throttled: bool = False
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of one action. `row` is the journal's new knowledge, None leaves it, `forget` drops it."""
 
     action: Action

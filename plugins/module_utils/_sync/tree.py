@@ -133,26 +133,25 @@ def entry_of(key: str, status: os.stat_result) -> Entry:
 
 def _sorted_names(folder: int, path: str, span: Span) -> Iterator[str]:
     """Return the names in a folder that are in a span, in order, those of folders with a slash at their end."""
+    packed: list[str] = []
     with os.scandir(folder) as found:
-        names = _some_names(found)
-        if len(names) < _SORTED_AT_ONCE:
-            return iter(span.part_of(path, names))
-        packed = []
-        while names:
-            packed.append(_BETWEEN.join(span.part_of(path, names)))
-            names = _some_names(found)
-    return _merged([text for text in packed if text])
-
-
-def _some_names(found: Iterator[os.DirEntry[str]]) -> list[str]:
-    names = [
-        entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
-        for entry in islice(found, _SORTED_AT_ONCE)
-    ]
-    if not _NAMES_ARE_UTF8:
-        names = [os.fsencode(name).decode(errors="surrogateescape") for name in names]
-    names.sort()
-    return names
+        while True:
+            names = [
+                entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+                for entry in islice(found, _SORTED_AT_ONCE)
+            ]
+            if not _NAMES_ARE_UTF8:
+                names = [os.fsencode(name).decode(errors="surrogateescape") for name in names]
+            names.sort()
+            last = len(names) < _SORTED_AT_ONCE
+            if span is not EVERYTHING:
+                names = span.part_of(path, names)
+            if last and not packed:
+                return iter(names)
+            if names:
+                packed.append(_BETWEEN.join(names))
+            if last:
+                return _merged(packed)
 
 
 def _merged(packed: list[str]) -> Iterator[str]:
