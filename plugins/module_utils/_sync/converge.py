@@ -48,7 +48,7 @@ class Need(NamedTuple):
     acl: bool
 
 
-class Inspector:
+class Examiner:
     """Finds out what an object lacks, and asks the store only for what the row does not know. Changes nothing."""
 
     def __init__(self, store: Optional[Store], source: Source, rules: Rules) -> None:
@@ -117,7 +117,7 @@ class Converger:
         self._source = source
         self._rules = rules
         self._uploader = uploader
-        self._inspector = Inspector(store, source, rules)
+        self._examiner = Examiner(store, source, rules)
 
     def compare(self, action: Action) -> Outcome:
         """Hash the file; send it where its content is another, and else see to its exposure and headers."""
@@ -143,7 +143,7 @@ class Converger:
         exposure = exposure_now(self._rules, action, Entry(*row[:5]))
         if exposure is None:
             return self._uploader.kept_home(action)
-        need = self._inspector.need(action, row, exposure)
+        need = self._examiner.need(action, row, exposure)
         if need is None or (need.headers is not None and row.size > _MOST_COPIED_BYTES):
             return self._uploader.upload(action)
         word = applied_word(self._rules.mode, exposure)

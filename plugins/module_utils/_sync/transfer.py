@@ -13,7 +13,7 @@ from typing import Optional, Protocol
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content import unchanged_row
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.converge import Inspector
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.converge import Examiner
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
@@ -93,7 +93,7 @@ class PlanTransfer:
         self._store = store
         self._source = source
         self._rules = rules
-        self._inspector = Inspector(store, source, rules)
+        self._examiner = Examiner(store, source, rules)
 
     def run(self, actions: Iterable[Action]) -> Generator[Outcome, None, None]:
         """Foretell all outcomes; see `Transfer`."""
@@ -139,7 +139,7 @@ class PlanTransfer:
         exposure = exposure_now(self._rules, action, Entry(*row[:5]))
         if exposure is None:
             return Outcome(action, Result.WITHDRAWN)
-        need = self._inspector.need(action, row, exposure)
+        need = self._examiner.need(action, row, exposure)
         if need is None:
             return Outcome(action, Result.UPLOADED, sent_bytes=action.size)
         if need.headers is not None:
