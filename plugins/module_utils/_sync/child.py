@@ -71,6 +71,9 @@ def set_to_work(mailbox: Mailbox, root: int, job: Any) -> None:
     """
     socket.send_fds(mailbox.socket, [b"!"], [root])
     mailbox.post(job)
+    while mailbox.waiting:
+        select.select([], [mailbox.socket], [])
+        mailbox.flush()
 
 
 def tie_to(parent: int) -> None:

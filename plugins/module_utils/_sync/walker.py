@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,6 +55,9 @@ def tell_of(walk: Walk, root: int, channel: socket.socket) -> None:
         channel.recv(1)  # so that its end is never taken for a breakdown
     except SyncError as error:
         channel.sendall(packed(Found([], Seen(), broken=str(error))))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to know
+        with suppress(OSError):  # or it is the parent that is gone
+            channel.sendall(packed(Found([], Seen(), broken=f"the walk broke off: {type(error).__name__}: {error}")))
 
 
 def _founds(walk: Walk, root: int) -> Iterator[Found]:
@@ -68,4 +72,5 @@ def _founds(walk: Walk, root: int) -> Iterator[Found]:
         if len(steps) >= _STEPS_TOLD or time.monotonic() - told > _TELL_SECONDS:
             yield Found(steps, seen.taken())
             steps, told = [], time.monotonic()
+    journal.close()  # before its owner does so: the last one to close it has to clear it up
     yield Found(steps, seen, last=True)

@@ -19,7 +19,7 @@ from typing import Any, final
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.child import Children, set_to_work
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.messages import Mailbox
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Problem, SyncError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import Step
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import Step, Unchanged
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.seen import Seen
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.walker import Found, Walk, tell_of
@@ -51,7 +51,7 @@ class Walkers(Children):
         return cls(processors if worth and processors > 1 else 0)
 
     def steps(self, walks: Sequence[Walk], source: Source, seen: Seen) -> Iterator[Step]:
-        """Yield what is found in all walks, one for each walker; not in order, and without plain `Unchanged`.
+        """Yield what is found in all walks, one for each walker; not in order.
 
         Raises:
             SyncError: one of them could not be walked to its end.
@@ -76,6 +76,7 @@ class Walkers(Children):
                                     continue
                                 shown.add(step)
                             yield step
+                        yield Unchanged()
                         if found.last:
                             selector.unregister(key.data.socket)
 

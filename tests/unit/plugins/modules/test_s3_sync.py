@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,9 +20,16 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.fediverse.mastodon_s3.plugins.doc_fragments import place
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import client as client_module
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_argument_spec
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    ConnectionOptionsError,
+    connection_argument_spec,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import stragglers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import sync_argument_spec
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import Lock
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.walkers import Walkers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import Workers
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_sync
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "support"))
@@ -225,3 +233,121 @@ def test_another_run_is_named(world, monkeypatch):
     assert result["busy"] == {"process": os.getpid(), "progress": journal.replace(".sqlite", ".progress")}
     documented = yaml.safe_load(s3_sync.RETURN)["busy"]["contains"]
     assert set(documented) == set(result["busy"])
+
+
+def with_walkers(patch):
+    """Have the module fork walkers for a journal however small."""
+    patch.setattr(s3_sync.Walkers, "for_journal", lambda _path: Walkers(2))
+
+
+def no_boto3():
+    return Boto3MissingError("No module named 'boto3'")
+
+
+def wrong_option():
+    return ConnectionOptionsError("aws_config: no such option")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+class TestWithWalkers:
+    @pytest.fixture(autouse=True)
+    def synced(self, world, monkeypatch):
+        """Two files that are known, and nobody made a client since."""
+        monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
+        world.write("accounts/a.png", b"avatar")
+        world.write("cache/b.png", b"preview")
+        assert world.run()["changed"] is True
+        world.made.clear()
+
+    def test_nothing_is_connected_to_where_nothing_is_to_be_sent(self, world, monkeypatch):
+        with_walkers(monkeypatch)
+        result = world.run(delete="own")
+        assert result["changed"] is False
+        assert result["unchanged"] == {"count": 2, "bytes": 13}
+        assert world.made == []
+
+    def test_without_walkers_the_client_is_made_before_the_walk(self, world):
+        assert world.run()["changed"] is False
+        assert len(world.made) == 1
+
+    def test_what_is_to_be_sent_is_sent(self, world, monkeypatch):
+        with_walkers(monkeypatch)
+        world.write("accounts/c.png", b"new")
+        result = world.run()
+        assert result["actions"]["upload"] == {"count": 1, "bytes": 3}
+        assert world.s3.objects["accounts/c.png"].body == b"new"
+        assert len(world.made) == 1
+
+    def test_what_is_to_be_deleted_is_deleted(self, world, monkeypatch):
+        with_walkers(monkeypatch)
+        (world.src / "accounts/a.png").unlink()
+        result = world.run(delete="own")
+        assert result["actions"]["delete"] == {"count": 1, "bytes": 6}
+        assert set(world.s3.objects) == {"cache/b.png"}
+        assert len(world.made) == 1
+
+    def test_check_mode_says_what_walkers_find(self, world, monkeypatch):
+        world.write("accounts/c.png", b"new")
+        (world.src / "accounts/a.png").unlink()
+        foretold = world.run(check=True, delete="own")
+        with_walkers(monkeypatch)
+        real = world.run(delete="own")
+        for name in ("actions", "unchanged", "left_out", "source"):
+            assert real[name] == foretold[name]
+        assert sorted(real["diff"]["prepared"].splitlines()) == sorted(foretold["diff"]["prepared"].splitlines())
+
+    @pytest.mark.parametrize("walked", [False, True], ids=["alone", "with walkers"])
+    @pytest.mark.parametrize("due", ["sent by threads", "sent by processes", "deleted"])
+    @pytest.mark.parametrize(
+        ("trouble", "message"), [(no_boto3, "boto3 can't be imported"), (wrong_option, "aws_config: no such option")]
+    )
+    def test_what_only_boto3_finds_out_fails_with_its_message(self, world, monkeypatch, walked, due, trouble, message):
+        def fail(_options, *, max_pool_connections):
+            raise trouble()
+
+        if due == "deleted":
+            (world.src / "cache/b.png").unlink()
+        else:
+            world.write("accounts/c.png", b"new")
+        with monkeypatch.context() as patch:
+            patch.setattr(client_module, "s3_client", fail)
+            if due == "sent by processes":
+                patch.setattr(s3_sync.Workers, "for_files", lambda _files, connect: Workers(2, connect))
+            if walked:
+                with_walkers(patch)
+            result = world.run(delete="own")
+        assert result["failed"] is True
+        assert message in result["msg"]
+        assert "Traceback" not in json.dumps(result)
+        assert set(world.s3.objects) == {"accounts/a.png", "cache/b.png"}
+        assert world.run(delete="own")["complete"] is True
+        on_disk = {str(path.relative_to(world.src)) for path in world.src.rglob("*.png")}
+        assert set(world.s3.objects) == on_disk
+
+    def test_a_walker_that_is_killed_fails_with_its_remedy(self, world, monkeypatch):
+        def killed(_path):
+            walkers = Walkers(2)
+            os.kill(walkers._processes[0].pid, signal.SIGKILL)
+            return walkers
+
+        monkeypatch.setattr(s3_sync.Walkers, "for_journal", killed)
+        (world.src / "accounts/a.png").unlink()
+        result = world.run(delete="own")
+        assert result["failed"] is True
+        assert "run again" in result["msg"]
+        assert set(world.s3.objects) == {"accounts/a.png", "cache/b.png"}
+        with_walkers(monkeypatch)
+        assert world.run(delete="own")["actions"]["delete"]["count"] == 1
+
+    def test_no_walker_outlives_the_run(self, world, monkeypatch):
+        made = []
+
+        def noted(_path):
+            made.append(Walkers(2))
+            return made[0]
+
+        monkeypatch.setattr(s3_sync.Walkers, "for_journal", noted)
+        world.run()
+        pids = [process.pid for process in made[0]._processes]
+        assert len(pids) == 2
+        assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)

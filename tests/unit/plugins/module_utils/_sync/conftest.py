@@ -63,13 +63,13 @@ class World:
     def settings(self, check=False, **changes):
         return settings_from(self.params(**changes), check_mode=check)
 
-    def sync(self, check=False, transfer=None, progress=None, store=True, **changes):
+    def sync(self, check=False, transfer=None, progress=None, store=True, walkers=None, **changes):
         settings = self.settings(check, **changes)
         real = (
             Store(lambda: self.s3, "media", settings.prefix, acl=settings.rules.mode.value == "acl") if store else None
         )
         self.s3.calls.clear()
-        return sync(settings, real, transfer=transfer, progress=progress)
+        return sync(settings, real, transfer=transfer, progress=progress, walkers=walkers)
 
     def rows(self, **changes):
         journal = Journal.peek(self.settings(**changes).journal_path)
