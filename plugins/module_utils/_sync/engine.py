@@ -78,7 +78,8 @@ def sync(
     more at the end, when `seconds` is there.
 
     Raises:
-        SyncError: the run can't begin: the source, the journal or the order of things is not right. Nothing was done.
+        SyncError: the run can't begin: the source, the journal or the order of things is not right. Nothing was done
+            then. Or it can't go on: the journal can't be written, or a process that walks was lost.
     """
     refuse_unopened(settings)
     try:
@@ -91,6 +92,8 @@ def sync(
             refuse(settings, journal)
             return _Run(settings, store, source, journal, workers, walkers, transfer, progress).go()
         finally:
+            if walkers is not None:
+                walkers.close()  # the last one to close the journal has to clear it up, and they only read it
             journal.close()
     finally:
         source.close()

@@ -140,7 +140,7 @@ def test_problems_stand_for_their_path():
         delete="own",
     )
     assert kinds(steps) == [Problem, Problem, Problem, Doomed, Unchanged]
-    assert steps[-1].key == "cache/d"
+    assert steps[-2].key == "cache/d"
 
 
 def test_a_walk_out_of_order_is_refused():

@@ -27,6 +27,8 @@ TREES = st.dictionaries(PATHS, LEAVES, max_size=25)
 def put(root, parts, kind):
     """Put something there; what can't be there beside the rest is left out."""
     path = root.joinpath(*parts)
+    if any(root.joinpath(*parts[:depth]).is_symlink() for depth in range(1, len(parts))):
+        return False  # it would lie elsewhere
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if kind == "folder":
