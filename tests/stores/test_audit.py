@@ -202,7 +202,7 @@ def test_an_object_that_vanishes_meanwhile_is_no_error(world):
 
     source, lookup = Source(str(world.src)), Lookup(client, world.bucket)
     question = Question(rules, f"{world.store.endpoint_url}/{world.bucket}", world.store.ca_bundle, tuple(Inspection))
-    found = audit(question, source, Vanishing(client, world.bucket, "", acl=False), lookup)
+    found = audit(question, source, Vanishing(lambda: client, world.bucket, "", acl=False), lookup)
     lookup.close()
     source.close()
     assert (found["counts"]["present"], found["counts"]["missing"], found["counts"]["vanished"]) == (6, 0, 2)
