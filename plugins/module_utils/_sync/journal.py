@@ -114,8 +114,7 @@ class Journal:
         bound, more = ("AND key <= ?", (until,)) if until is not None else ("", ())
         while True:
             with clear_errors(self.path):
-                if self._came:
-                    self._begin()
+                self._hand_over()
                 page = self._connection.execute(
                     f"SELECT * FROM objects WHERE key > ? {bound} ORDER BY key LIMIT ?",  # noqa: S608 - a fixed text
                     (last, *more, _PAGE_ROWS),
@@ -140,14 +139,14 @@ class Journal:
 
     def count(self) -> int:
         """Return how many keys are known."""
-        self.commit()
         with clear_errors(self.path):
+            self._hand_over()
             return number(self._connection, "SELECT count(*) FROM objects")
 
     def row(self, key: str) -> Optional[Row]:
         """Return what is known of one key."""
-        self.commit()
         with clear_errors(self.path):
+            self._hand_over()
             found = self._connection.execute("SELECT * FROM objects WHERE key = ?", (key,)).fetchone()
         return Row._make(found) if found else None
 
@@ -221,11 +220,15 @@ class Journal:
         came, self._came = self._came, []
         self._connection.executemany(_PUT_ROW, came)
 
+    def _hand_over(self) -> None:
+        """Have SQLite know all that came."""
+        if self._came:
+            self._begin()
+
     def commit(self) -> None:
         """Bring what waits to disk."""
         with clear_errors(self.path):
-            if self._came:
-                self._begin()
+            self._hand_over()
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
         self._waiting = 0

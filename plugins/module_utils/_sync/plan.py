@@ -99,7 +99,7 @@ class TreePlanner:
 
         A file that it is not sure of goes the long way, through `_entry`.
         """
-        rules, unchanged = self.rules, seen.unchanged
+        rules = self.rules
         public, private = (applied_word(rules.mode, exposure) for exposure in (Exposure.PUBLIC, Exposure.PRIVATE))
 
         def is_settled(entry: Entry, row: Row) -> bool:
@@ -110,9 +110,7 @@ class TreePlanner:
                 return False
             if row.headers != rules.headers(entry.key).fingerprint:
                 return False
-            seen.add(entry, exposure)
-            unchanged.count += 1
-            unchanged.bytes += entry.size
+            seen.add(entry, exposure, unchanged=True)
             return True
 
         return is_settled
@@ -122,10 +120,8 @@ class TreePlanner:
     ) -> Iterator[Step]:
         if isinstance(item, Entry):
             verdict = self.rules.judge(item)
-            seen.add(item, verdict.exposure)
             step = self._entry(item, verdict, row, listed, with_listing=with_listing)
-            if isinstance(step, Unchanged):
-                seen.unchanged.add(item.size)
+            seen.add(item, verdict.exposure, unchanged=isinstance(step, Unchanged))
             yield step
         elif item is not None:
             yield item
@@ -241,10 +237,8 @@ class BucketPlanner:
         for item, row in pairs(items, rows):
             if isinstance(item, Entry):
                 verdict = self.rules.judge(item)
-                seen.add(item, verdict.exposure)
                 step = self._entry(item, verdict, row)
-                if isinstance(step, Unchanged):
-                    seen.unchanged.add(item.size)
+                seen.add(item, verdict.exposure, unchanged=isinstance(step, Unchanged))
                 yield step
             elif item is not None:
                 yield item

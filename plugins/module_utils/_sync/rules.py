@@ -76,7 +76,7 @@ class Rules:
     def judge(self, entry: Entry) -> Verdict:
         """Return what is wanted for a file, its age left aside."""
         verdict = self.scope(entry.key)
-        if verdict is _PUBLIC and not entry.mode & _READABLE_BY_OTHERS and not self.open_private:
+        if verdict is _PUBLIC and self.hides(entry.mode):
             return _PRIVATE if self.mode is ExposureMode.ACL else _KEPT_HOME
         if verdict is _PRIVATE and self.mode is ExposureMode.BUCKET:
             return _KEPT_HOME

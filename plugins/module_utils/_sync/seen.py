@@ -51,7 +51,7 @@ class Seen:
         self.public = self.private = 0
         self.folders: dict[str, Amount] = {}
 
-    def add(self, entry: Entry, exposure: Optional[Exposure]) -> None:
+    def add(self, entry: Entry, exposure: Optional[Exposure], *, unchanged: bool = False) -> None:
         """Count a file and the exposure that is wanted for it, None where it is left out."""
         key, size = entry[:2]
         files = self.files
@@ -65,6 +65,9 @@ class Seen:
         folder = self.folders.get(name) or self._folder(name)
         folder.count += 1
         folder.bytes += size
+        if unchanged:
+            self.unchanged.count += 1
+            self.unchanged.bytes += size
 
     def merge(self, other: Seen) -> None:
         """Add what another walk has met."""

@@ -69,16 +69,20 @@ class Walkers(Children):
                 for key, _events in selector.select():
                     for found in _received(key.data):
                         seen.merge(found.seen)
-                        for step in found.steps:
-                            if isinstance(step, Problem) and any(walk.span.ends_within(step.key) for walk in walks):
-                                # Two walkers came to this folder.
-                                if step in shown:
-                                    continue
-                                shown.add(step)
-                            yield step
+                        yield from (step for step in found.steps if _is_new(step, walks, shown))
                         yield Unchanged()
                         if found.last:
                             selector.unregister(key.data.socket)
+
+
+def _is_new(step: Step, walks: Sequence[Walk], shown: set[Problem]) -> bool:
+    """Return whether nobody told it yet, and remember it: two walkers come to a folder in which a span ends."""
+    if not isinstance(step, Problem) or not any(walk.span.ends_within(step.key) for walk in walks):
+        return True
+    if step in shown:
+        return False
+    shown.add(step)
+    return True
 
 
 def _received(mailbox: Mailbox) -> Iterator[Found]:

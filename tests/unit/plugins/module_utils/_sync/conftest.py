@@ -20,6 +20,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
     settings_from,
     sync_argument_spec,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "support"))
@@ -85,6 +86,22 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(upload, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
     return World(tmp_path)
+
+
+@pytest.fixture
+def make_unreadable(monkeypatch):
+    """Have each folder of a name refuse to be opened, to root as well."""
+    real = Source.open_folder
+
+    def make(hidden):
+        def opened(self, parent, name):
+            if name == hidden:
+                raise PermissionError(13, "Permission denied")
+            return real(self, parent, name)
+
+        monkeypatch.setattr(Source, "open_folder", opened)
+
+    return make
 
 
 @pytest.fixture

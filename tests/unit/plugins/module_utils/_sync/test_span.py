@@ -170,18 +170,11 @@ def test_only_what_spans_share_is_opened_by_both(tmp_path, monkeypatch):
     assert opened == ["", "a", "b", "c", "", "b", "c", "d", "e"]
 
 
-def test_a_folder_that_two_spans_share_and_nobody_can_read_comes_in_both(tmp_path, monkeypatch):
+def test_a_folder_that_two_spans_share_and_nobody_can_read_comes_in_both(tmp_path, make_unreadable):
     for key in ("a/1", "b/2", "b/3", "c/4"):
         (tmp_path / key).parent.mkdir(exist_ok=True)
         (tmp_path / key).touch()
-    real = Source.open_folder
-
-    def no_b(self, parent, name):
-        if name == "b":
-            raise PermissionError(13, "Permission denied")
-        return real(self, parent, name)
-
-    monkeypatch.setattr(Source, "open_folder", no_b)
+    make_unreadable("b")
     source = Source(str(tmp_path))
     spans = Span.between(["b/2"])
     first, second = ([*Tree(source, span=span)] for span in spans)

@@ -147,18 +147,11 @@ def test_a_key_may_have_1024_bytes_with_its_prefix(tmp_path):
     assert problem.kind is ProblemKind.LONG_KEY
 
 
-def test_an_unreadable_folder_is_reported_and_the_rest_goes_on(tmp_path, monkeypatch):
+def test_an_unreadable_folder_is_reported_and_the_rest_goes_on(tmp_path, make_unreadable):
     for name in ("a/1", "b/2", "c/3"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"")
-    real = Source.open_folder
-
-    def no_b(self, parent, name):
-        if name == "b":
-            raise PermissionError(13, "Permission denied")
-        return real(self, parent, name)
-
-    monkeypatch.setattr(Source, "open_folder", no_b)
+    make_unreadable("b")
     found = walk(tmp_path)
     assert [item.key for item in found] == ["a/1", "b/", "c/3"]
     assert found[1] == Problem("b/", ProblemKind.UNREADABLE, "Permission denied", folder=True)

@@ -245,16 +245,9 @@ class TestSameAsAlone:
 
 class TestTroubles:
     @pytest.mark.parametrize("number", [2, 4])
-    def test_a_folder_that_spans_share_and_nobody_can_read_is_reported_once(self, known, monkeypatch, number):
+    def test_a_folder_that_spans_share_and_nobody_can_read_is_reported_once(self, known, make_unreadable, number):
         shared = cut_of(known, number).split("/")[-2]
-        real = Source.open_folder
-
-        def not_this(self, parent, name):
-            if name == shared:
-                raise PermissionError(13, "Permission denied")
-            return real(self, parent, name)
-
-        monkeypatch.setattr(Source, "open_folder", not_this)
+        make_unreadable(shared)
         (known.src / "accounts/a/00.png").unlink()
         report = both_ways(known, number, delete="own")
         assert report.as_dict()["failed_count"] == 1

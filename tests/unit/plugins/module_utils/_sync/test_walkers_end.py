@@ -17,6 +17,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from child_processes import alive, pids_of, state, wait_for
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import child, journal, walker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
@@ -63,30 +64,6 @@ def crowd(world):
         for number in range(MANY // 2):
             (world.src / folder / "m" / f"{number:0200}.png").touch()
     return world
-
-
-def pids_of(walkers):
-    return [process.pid for process in walkers._processes]
-
-
-def state(pid):
-    """Return the state of a process, as proc_pid_stat(5) says it; Z for one that is no more."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as found:
-            return found.read().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
-
-
-def alive(pid):
-    return state(pid) != "Z"
-
-
-def wait_for(condition):
-    end = time.monotonic() + 10
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()
 
 
 def stuck(walkers):

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 import pytest
+from child_processes import alive, pids_of, wait_for
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
@@ -273,14 +274,10 @@ class TestSending:
         assert time.monotonic() - started > 0.5
 
 
-def children_of(workers):
-    return [process.pid for process in workers._processes]
-
-
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 class TestEnds:
     def test_a_worker_that_is_killed_is_reported_and_the_next_run_finishes(self, world):
-        victim = children_of(world.workers)[0]
+        victim = pids_of(world.workers)[0]
 
         def kill(handler, key):
             os.kill(victim, signal.SIGKILL)
@@ -301,7 +298,7 @@ class TestEnds:
         assert len(world.server.objects) == 200
 
     def test_all_workers_killed(self, world):
-        for pid in children_of(world.workers):
+        for pid in pids_of(world.workers):
             os.kill(pid, signal.SIGKILL)
         world.write("accounts/a.png")
         report = world.sync()
@@ -309,7 +306,7 @@ class TestEnds:
         assert report.as_dict()["actions"]["upload"]["count"] == 0
 
     def test_closing_leaves_no_process(self, world):
-        pids = children_of(world.workers)
+        pids = pids_of(world.workers)
         assert all(os.path.exists(f"/proc/{pid}") for pid in pids)
         world.workers.close()
         assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
@@ -319,23 +316,11 @@ class TestEnds:
         parent = os.fork()
         if not parent:
             workers = Workers(2, lambda: None)
-            os.write(writing, " ".join(map(str, children_of(workers))).encode())
+            os.write(writing, " ".join(map(str, pids_of(workers))).encode())
             time.sleep(60)
             os._exit(0)
         pids = [int(pid) for pid in os.read(reading, 100).split()]
         assert len(pids) == 2
         os.kill(parent, signal.SIGKILL)
         os.waitpid(parent, 0)
-        end = time.monotonic() + 10
-        while any(alive(pid) for pid in pids) and time.monotonic() < end:
-            time.sleep(0.02)
-        assert not any(alive(pid) for pid in pids)
-
-
-def alive(pid):
-    """Return whether a process runs; one that is dead but not yet waited for does not."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as found:
-            return found.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        wait_for(lambda: not any(alive(pid) for pid in pids))
