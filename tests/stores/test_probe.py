@@ -70,7 +70,7 @@ class Known(NamedTuple):
     repair: bool
     put_object_acl: tuple[bool, str]
     cors: bool
-    trailer: bool | None
+    trailer: tuple[bool | None, ...]
     ownership: str | None
     blocked: bool | None
     exposure: str
@@ -80,21 +80,24 @@ class Known(NamedTuple):
 NO_ACLS = (False, "AccessControlListNotSupported")
 KNOWN = {
     # Takes ACLs with a PUT and forgets them; answers CORS for every origin by itself.
-    "minio": Known("ignored", False, (False, "NotImplemented"), True, True, None, None, "policy"),
+    "minio": Known("ignored", False, (False, "NotImplemented"), True, (True,), None, None, "policy"),
     # Has ACLs; version 16 wants a Content-Length where a body has a trailer.
-    "rgw": Known("honoured", True, (True, ""), False, False, None, False, "acl"),
+    "rgw": Known("honoured", True, (True, ""), False, (False,), None, False, "acl"),
     # Answers CORS for every origin by itself; speaks plain HTTP here.
-    "moto": Known("honoured", True, (True, ""), True, None, None, False, "acl"),
+    "moto": Known("honoured", True, (True, ""), True, (None,), None, False, "acl"),
     # Stores ACLs, and does not heed them.
-    "seaweedfs": Known("ignored", False, (True, ""), True, True, "BucketOwnerEnforced", None, "policy"),
-    "versitygw": Known("ignored", False, (False, "NotImplemented"), False, True, "BucketOwnerEnforced", None, "policy"),
+    "seaweedfs": Known("ignored", False, (True, ""), True, (True,), "BucketOwnerEnforced", None, "policy"),
+    # Leaves the end of a trailer unread now and then, and takes it for the connection's next request.
+    "versitygw": Known(
+        "ignored", False, (False, "NotImplemented"), False, (True, False), "BucketOwnerEnforced", None, "policy"
+    ),
     # A new bucket since April 2023; Ceph behind it.
     "aws": Known(
         "unsupported",
         False,
         NO_ACLS,
         False,
-        False,
+        (False,),
         "BucketOwnerEnforced",
         True,
         "policy",
@@ -121,14 +124,15 @@ def test_what_is_known_of_each_store_is_found_out(store):
     assert found["cors"]["allowed"] is known.cors
     assert found["addressing"] == {"path": True, "virtual": None}
     checksums = found["checksums"]
-    assert checksums.pop("trailer_crc32") is known.trailer
+    trailer = checksums.pop("trailer_crc32")
+    assert trailer in known.trailer
     assert checksums == dict.fromkeys(checksums, True)
     assert found["ownership"] == known.ownership
     assert set((found["public_access_block"] or {"": None}).values()) == {known.blocked}
     assert (found["bucket_policies"], found["versioned"]) == (True, False)
     said = found["recommendation"]
     assert said["exposure"] == known.exposure
-    checksum_words = "when_required" if known.trailer is False else None
+    checksum_words = "when_required" if trailer is False else None
     assert {name: setting["value"] for name, setting in said["variables"].items()} == {
         "S3_PERMISSION": "public-read" if known.exposure == "acl" else "",
         "S3_OVERRIDE_PATH_STYLE": None,
