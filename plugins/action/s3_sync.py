@@ -19,7 +19,7 @@ from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_argument_spec
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import ENDED, JOBS
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import ENDED, JOBS
 from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._progress import Meter, Timetable, duration
 from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._sight import (
     Sight,

@@ -469,13 +469,13 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     connection_argument_spec,
     connection_options,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.probe import (
     Places,
     PlacesError,
     places_from,
     probe,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.recommendation import recommend
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.recommendation import recommend
 
 
 def _find_out(options: ConnectionOptions, places: Places, params: dict[str, Any]) -> dict[str, Any]:

@@ -376,15 +376,17 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     connection_argument_spec,
     connection_options,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.census import Census
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import BusyError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     settings_from,
     sync_argument_spec,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.priority import lower_priority
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.walkers import Walkers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.priority import lower_priority
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.census import Census
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import (
     Teller,
     introduce,
     known_totals,
@@ -393,10 +395,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progre
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import BusyError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.walkers import Walkers
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import Workers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
 
 # The action plugin itself waits for a run that is under way, and shows how far that is.
 _BRIEFLY = 0.5

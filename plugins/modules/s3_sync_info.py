@@ -439,8 +439,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     connection_argument_spec,
     connection_options,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit import THREADS, Question, audit
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Inspection
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.audit import THREADS, Question, audit
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     CACHE_CONTROL,
@@ -448,8 +448,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
     place_argument_spec,
     rules_from,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
 # A store that hangs shall cost a minute or two.
 _PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "total_max_attempts": 3}}

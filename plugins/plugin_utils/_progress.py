@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import DELETING, Snapshot
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import DELETING, Snapshot
 
 # A run that is shorter is not worth a line.
 FIRST_SECONDS = 3.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Optional
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import ABOUT, Snapshot
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import ABOUT, Snapshot
 
 _MARK = "s3_sync"
 # What ansible-core's async_wrapper writes first; the result that replaces it has no such key.

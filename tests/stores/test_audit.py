@@ -15,11 +15,11 @@ from stores.fixtures import new_bucket
 from sync_world import COLLECTION, Visitor, World
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit import Question, audit
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.inspector import Inspection
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.audit import Question, audit
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import place_argument_spec, rules_from
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
 CACHE = "public, max-age=315576000, immutable"
 ALL = ["acl", "headers", "content"]

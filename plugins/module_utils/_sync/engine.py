@@ -16,15 +16,8 @@ from typing import Callable, Optional
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     S3Error,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.authority import (
-    refuse,
-    refuse_unopened,
-    without_source,
-)
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import Breaker
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.clock import Clock
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.messages import Job
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.clock import Clock
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
@@ -37,25 +30,38 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     SyncError,
     Trust,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.authority import (
+    refuse,
+    refuse_unopened,
+    without_source,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.plan import (
     Doomed,
     Step,
     Unchanged,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.survey import Survey
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.walkers import Walkers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.messages import Job
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report, Tally
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.send import Performer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source, SourceMissingError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import DELETE_BATCH, Store
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.stragglers import Stragglers, drop_unfinished
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.survey import Survey
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import DELETE_BATCH, Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.breaker import Breaker
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.send import Performer
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.stragglers import (
+    Stragglers,
+    drop_unfinished,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.transfer import (
     PlanTransfer,
     ThreadTransfer,
     Transfer,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.walkers import Walkers
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import ProcessTransfer, Workers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import (
+    ProcessTransfer,
+    Workers,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source, SourceMissingError
 
 Progress = Callable[[Report], None]
 PROGRESS_SECONDS = 1.0

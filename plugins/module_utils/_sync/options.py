@@ -18,8 +18,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     SyncError,
     Trust,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.priority import IO_CLASSES
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules, patterns, prefixes
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.priority import IO_CLASSES
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules, patterns, prefixes
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
 
 # Mastodon's folders, from the paperclip paths of its models. imports/ holds lists of follows that nobody needs any

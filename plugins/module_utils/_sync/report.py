@@ -20,8 +20,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Result,
     Trust,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.seen import EXAMPLES_SHOWN, Amount, Seen
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.seen import EXAMPLES_SHOWN, Amount, Seen
 
 FAILURES_SHOWN = 20
 DIFF_SHOWN = 100

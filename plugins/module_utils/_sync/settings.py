@@ -9,14 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import (
+    LOCK_SECONDS,
+    journal_path,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Aspect,
     Authority,
     DeleteMode,
     Trust,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules import Rules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import LOCK_SECONDS, journal_path
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.fediverse.mastodon_s3.plugins.action import s3_sync
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import ENDED, Snapshot
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import ENDED, Snapshot
 
 ABOUT = json.dumps({"process": 42, "progress": "/state/x.progress"})
 RESULT = {"changed": True, "actions": {}, "failed": False}

@@ -19,8 +19,8 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe_model import Facts
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.recommendation import recommend
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.model import Facts
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.recommendation import recommend
 
 MODULES = "ansible_collections.fediverse.mastodon_s3.plugins.modules"
 KEYS = {

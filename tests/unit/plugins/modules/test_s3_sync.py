@@ -25,11 +25,11 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     ConnectionOptionsError,
     connection_argument_spec,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import Lock
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import sync_argument_spec
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import Lock
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.walkers import Walkers
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.workers import Workers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.walkers import Walkers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_sync
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "support"))

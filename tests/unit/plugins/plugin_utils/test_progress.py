@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import DELETING, Snapshot
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import DELETING, Snapshot
 from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._progress import Meter, Timetable, duration, size
 
 

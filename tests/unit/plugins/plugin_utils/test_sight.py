@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import Snapshot, introduce
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import Snapshot, introduce
 from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._sight import (
     Target,
     look_command,

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import stragglers, upload
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     settings_from,
     sync_argument_spec,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.source import Source
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers, upload
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "support"))
 

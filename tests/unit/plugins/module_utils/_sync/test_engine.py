@@ -12,8 +12,8 @@ import time
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import engine
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import BusyError, Lock
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Outcome, Result
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.statefiles import BusyError, Lock
 
 PUBLIC, PRIVATE = "public-read", "private"
 

@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import upload
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import upload
 
 PUBLIC, PRIVATE = "public-read", "private"
 

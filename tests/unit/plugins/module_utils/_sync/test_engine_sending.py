@@ -9,8 +9,9 @@ import errno
 import pytest
 from botocore.exceptions import SSLError
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import content, source, upload
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.breaker import STREAK
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import content, upload
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.breaker import STREAK
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import source
 
 PUBLIC, PRIVATE = "public-read", "private"
 

@@ -12,7 +12,6 @@ import tracemalloc
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import survey
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Entry,
     Outcome,
@@ -20,6 +19,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Row,
     RowState,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import survey
 
 
 class NullTransfer:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import Journal
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 
 PUBLIC, PRIVATE = "public-read", "private"

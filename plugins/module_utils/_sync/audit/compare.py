@@ -1,0 +1,221 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Holds a tree against a bucket: an ordered merge of the walk and the listing, in constant memory. Pure.
+
+What both have is handed on as subjects, for those who look closer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, Optional, TypeVar
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Entry,
+    Exposure,
+    ExposureMode,
+    Item,
+    Listed,
+    Problem,
+    ProblemKind,
+    Reason,
+    SyncError,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
+
+_T = TypeVar("_T")
+_SEED = 20190220  # any number: the same tree gives the same sample
+
+
+class Pair(NamedTuple):
+    """What tree and bucket hold of one key; at least one of them is set. `hidden`: the walk could not look there."""
+
+    item: Optional[Item]
+    stored: Optional[Listed]
+    hidden: bool = False
+
+
+class Subject(NamedTuple):
+    """An object that can be looked at closer, and who may read it.
+
+    `entry` is its file; None where there is none, or the object should not be there: then only exposure can be judged.
+    """
+
+    key: str
+    exposure: Exposure
+    stored: Listed
+    entry: Optional[Entry] = None
+
+    @property
+    def public(self) -> bool:
+        """Whether everybody shall read it."""
+        return self.exposure is Exposure.PUBLIC
+
+
+class Reservoir(Generic[_T]):
+    """An even sample of a stream of unknown length (algorithm R, Vitter 1985)."""
+
+    def __init__(self, size: int, seed: int = _SEED) -> None:
+        """Keep up to `size` of what is offered; the same stream gives the same sample."""
+        self.kept: list[_T] = []
+        self._size = size
+        self._offered = 0
+        self._random = random.Random(seed)  # noqa: S311 - no secret depends on it
+
+    def offer(self, value: _T) -> None:
+        """Take `value` with the right probability."""
+        self._offered += 1
+        if len(self.kept) < self._size:
+            self.kept.append(value)
+        else:
+            place = self._random.randrange(self._offered)
+            if place < self._size:
+                self.kept[place] = value
+
+
+class Capped:
+    """The first few names of many."""
+
+    def __init__(self, limit: int) -> None:
+        self.names: list[str] = []
+        self._limit = limit
+
+    def add(self, name: str) -> None:
+        """Keep `name` if there is room; masked names that are equal are kept once."""
+        if len(self.names) < self._limit and name not in self.names:
+            self.names.append(name)
+
+
+@dataclass
+class Comparison:
+    """What came of it. Counts are of files, but for `extra`, `exposed` and `out_of_scope` (objects).
+
+    exposed: private objects in a place that the bucket's policy, or the open bucket, shows to everybody.
+    """
+
+    limit: int
+    files: int = 0
+    bytes: int = 0
+    present: int = 0
+    exposed: int = 0
+    out_of_scope: int = 0
+    missing_count: int = 0
+    extra_count: int = 0
+    size_differs_count: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    missing: Capped = field(init=False)
+    extra: Capped = field(init=False)
+    size_differs: Capped = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.missing, self.extra, self.size_differs = (Capped(self.limit) for _list in range(3))
+
+
+def compare(
+    pairs: Iterable[Pair],
+    rules: Rules,
+    result: Comparison,
+    *,
+    now_ns: int,
+    newer_than: Optional[float] = None,
+) -> Iterator[Subject]:
+    """Put into `result` what the pairs show, and yield the objects whose exposure is known, in their order.
+
+    newer_than: seconds since the epoch; an object that was written before is not extra.
+    """
+    for item, stored, hidden in pairs:
+        subject = None
+        if isinstance(item, Entry):
+            subject = _file(item, stored, rules, result, now_ns)
+        elif item is not None:
+            result.left_out[item.kind.value] += 1
+        elif stored is not None and not hidden:
+            subject = _object(stored, rules, result, newer_than)
+        if subject is not None:
+            yield subject
+
+
+def _file(entry: Entry, stored: Optional[Listed], rules: Rules, result: Comparison, now_ns: int) -> Optional[Subject]:
+    in_public_place = rules.scope(entry.key).exposure is Exposure.PUBLIC
+    if in_public_place and rules.hides(entry.mode) and rules.is_fresh(entry, now_ns):
+        result.left_out[Reason.SETTLING.value] += 1
+        return None
+    verdict = rules.judge(entry)
+    if verdict.exposure is None:
+        reason = verdict.reason or Reason.UNKNOWN_FOLDER
+        result.left_out[reason.value] += 1
+        if reason is not Reason.KEPT_HOME or stored is None:
+            return None
+        result.exposed += 1
+        return Subject(entry.key, Exposure.PRIVATE, stored)
+    result.files += 1
+    result.bytes += entry.size
+    if stored is None:
+        result.missing_count += 1
+        result.missing.add(rules.masked(entry.key))
+        return None
+    result.present += 1
+    if stored.size != entry.size:
+        result.size_differs_count += 1
+        result.size_differs.add(rules.masked(entry.key))
+    return Subject(entry.key, verdict.exposure, stored, entry)
+
+
+def _object(stored: Listed, rules: Rules, result: Comparison, newer_than: Optional[float]) -> Optional[Subject]:
+    scope = rules.scope(stored.key).exposure
+    private = scope is Exposure.PRIVATE
+    if private and rules.mode is ExposureMode.BUCKET:
+        result.exposed += 1
+    if newer_than is None or stored.modified > newer_than:
+        if scope is not None:
+            result.extra_count += 1
+            result.extra.add(rules.masked(stored.key))
+        else:
+            result.out_of_scope += 1
+    # Without a file only the place tells who may read it, and below a public prefix it may be anybody or nobody.
+    return Subject(stored.key, Exposure.PRIVATE, stored) if private else None
+
+
+def pairs_of(items: Iterable[Item], objects: Iterable[Listed]) -> Iterator[Pair]:
+    """Merge the walk and the listing, both in the byte order of their keys, which are relative to the key prefix.
+
+    An object below a folder that could not be read is `hidden`: its absence from the walk says nothing.
+
+    Raises:
+        SyncError: the walk is not in order.
+    """
+    listing = iter(objects)
+    stored = next(listing, None)
+    hidden: list[str] = []
+    last = ""
+    for item in items:
+        if isinstance(item, Problem) and (item.folder or item.kind is ProblemKind.BAD_NAME):
+            if item.folder:
+                hidden.append(item.key)
+            yield Pair(item, None)
+            continue
+        if item.key < last:
+            raise SyncError(f"the walk is not in order at {item.key!r}: this is a bug")
+        last = item.key
+        while stored is not None and stored.key < item.key:
+            yield _only_stored(stored, hidden)
+            stored = next(listing, None)
+        if stored is not None and stored.key == item.key:
+            yield Pair(item, stored)
+            stored = next(listing, None)
+        else:
+            yield Pair(item, None)
+    while stored is not None:
+        yield _only_stored(stored, hidden)
+        stored = next(listing, None)
+
+
+def _only_stored(stored: Listed, hidden: list[str]) -> Pair:
+    # Keys come in order: a folder that was passed does not come back.
+    hidden[:] = [folder for folder in hidden if stored.key < folder or stored.key.startswith(folder)]
+    return Pair(None, stored, hidden=any(stored.key.startswith(folder) for folder in hidden))

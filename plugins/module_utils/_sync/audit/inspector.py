@@ -1,0 +1,172 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looks closer at single objects: as a visitor, with the key, and at their files. Safe for several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import Enum
+from typing import Callable, Optional, TypeVar, Union
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import Answer
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Head, Lookup
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.compare import Subject
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.expectations import Expectations
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.findings import (
+    Faults,
+    Finding,
+    Unknown,
+    Visit,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.pool import Patience
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import (
+    ContentUnknownError,
+    is_same,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
+
+_Kept = TypeVar("_Kept", Head, Acl)
+
+
+class Inspection(str, Enum):
+    """What can be looked at with the key."""
+
+    ACL = "acl"
+    HEADERS = "headers"
+    CONTENT = "content"
+
+
+class _GoneError(Exception):
+    """The object was deleted since it was listed."""
+
+
+class Inspector:
+    """Finds out about subjects what it was asked for.
+
+    visit: asks for a key as a visitor does; None: nobody is asked.
+    patience: so many questions of a kind in a row without an answer end them.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        source: Source,
+        lookup: Lookup,
+        *,
+        prefix: str,
+        aspects: Collection[Inspection],
+        visit: Optional[Callable[[str], Answer]],
+        patience: int,
+    ) -> None:
+        self._rules = rules
+        self._source = source
+        self._lookup = lookup
+        self._prefix = prefix
+        self._aspects = frozenset(aspects)
+        self._visit = visit
+        self._expected = Expectations(rules, source)
+        self._visits, self._heads, self._acls = (Patience(patience) for _kind in range(3))
+
+    def look(self, subject: Subject) -> Finding:
+        """Return what was found of a subject."""
+        key = self._rules.masked(subject.key)
+        head = _Once(lambda: self._asked(self._heads, self._lookup.head, subject.key))
+        try:
+            return Finding(
+                key,
+                subject.public,
+                visit=self._visited(subject, head),
+                acl=self._acl(subject),
+                headers=self._headers(subject, head),
+                same_content=self._content(subject, head),
+            )
+        except _GoneError:
+            return Finding(key, subject.public, gone=True)
+
+    def _visited(self, subject: Subject, head: _Once) -> Optional[Visit]:
+        if self._visit is None or self._visits.lost:
+            return None
+        answer = self._visit(subject.key)
+        self._visits.note(answered=answer.status is not None)
+        if not subject.public:
+            return Visit(answer)
+        if not answer.readable:
+            if answer.status is not None:
+                head.answer()  # it may be gone
+            return Visit(answer)
+        cache = self._expected.cache_fault(answer.headers.get("cache-control"))
+        if cache is not None:
+            # A web server before the store may send its own: then what the store keeps counts.
+            kept = head.answer()
+            if isinstance(kept, Head) and self._expected.cache_fault(kept.cache_control) is None:
+                cache = None
+        content_type = self._expected.content_type_fault(subject.key, answer.headers.get("content-type"))
+        return Visit(answer, Faults(content_type, cache))
+
+    def _acl(self, subject: Subject) -> Union[Acl, Unknown, None]:
+        # Without ACLs a closed one means nothing, but an open one does.
+        if Inspection.ACL not in self._aspects or (subject.public and self._rules.mode is not ExposureMode.ACL):
+            return None
+        return self._asked(self._acls, self._lookup.acl, subject.key)
+
+    def _headers(self, subject: Subject, head: _Once) -> Union[Faults, Unknown, None]:
+        if Inspection.HEADERS not in self._aspects or subject.entry is None:
+            return None
+        kept = head.answer()
+        if isinstance(kept, Unknown):
+            return kept
+        return Faults(
+            self._expected.content_type_fault(subject.key, kept.content_type),
+            self._expected.cache_fault(kept.cache_control),
+        )
+
+    def _content(self, subject: Subject, head: _Once) -> Union[bool, Unknown, None]:
+        entry, stored = subject.entry, subject.stored
+        if Inspection.CONTENT not in self._aspects or entry is None or entry.size != stored.size:
+            return None
+        try:
+            same = is_same(self._source, entry, stored.etag)
+        except ContentUnknownError as error:
+            return Unknown(str(error))
+        if same:
+            return True
+        # A listing does not tell which ETags are no digests.
+        kept = head.answer()
+        if isinstance(kept, Unknown):
+            return kept
+        if kept.encrypted:
+            return Unknown("the ETag is no digest of the content")
+        return Unknown("the object was replaced meanwhile") if kept.etag != stored.etag else False
+
+    def _asked(self, patience: Patience, ask: Callable[[str], Optional[_Kept]], key: str) -> Union[_Kept, Unknown]:
+        if patience.lost:
+            return Unknown("not asked any more, as the store did not answer")
+        try:
+            found = ask(self._prefix + key)
+        except S3Error as error:
+            patience.note(answered=False)
+            return Unknown(error.code or str(error))
+        patience.note(answered=True)
+        if found is None:
+            raise _GoneError
+        return found
+
+
+class _Once:
+    """What HEAD says of one object, asked for at most once."""
+
+    def __init__(self, ask: Callable[[], Union[Head, Unknown]]) -> None:
+        self._ask = ask
+        self._said: Union[Head, Unknown, None] = None
+
+    def answer(self) -> Union[Head, Unknown]:
+        """Return it. Raises _GoneError."""
+        if self._said is None:
+            self._said = self._ask()
+        return self._said

@@ -1,0 +1,330 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to be done: entries against what is known, key by key. Pure but for the iterators it reads.
+
+Two planners, one for each side that can be the truth; they yield steps in the byte order of the keys, and hold nothing
+that could not be handed to another process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Callable, NamedTuple, Optional, Union
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Action,
+    ActionKind,
+    Aspect,
+    DeleteMode,
+    Entry,
+    Exposure,
+    ExposureMode,
+    Item,
+    Listed,
+    Note,
+    Problem,
+    Reason,
+    Row,
+    RowState,
+    Trust,
+    Verdict,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.merge import merge_known, pairs
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import (
+    Rules,
+    applied_word,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.seen import Seen
+
+
+class Unchanged(NamedTuple):
+    """Nothing is to be done. `row` is set where the journal is to take over a harmless change of metadata.
+
+    Those without one come now and then, not for each file, so that whoever waits for the next step may look around.
+    """
+
+    row: Optional[Row] = None
+
+
+class Doomed(NamedTuple):
+    """An object whose file is gone: to be deleted at the end, if nothing speaks against it."""
+
+    key: str
+    size: int
+
+
+# Signatures are refused where the clocks of host and store differ by more than this: so no store's time is farther off.
+_MOST_SKEW_NS = 900 * 10**9
+
+# What the journal calls the exposure of an object that was taken back after the switch, and stays known.
+WITHDRAWN = "withdrawn"
+_DONE = RowState.DONE.value
+
+Step = Union[Action, Note, Problem, Unchanged, Doomed]
+_UNCHANGED = Unchanged()
+
+
+@dataclass(frozen=True)
+class TreePlanner:
+    """Plans a round in which the tree is the truth."""
+
+    rules: Rules
+    delete: DeleteMode
+    clock: Callable[[], int] = time.time_ns
+    trust: Trust = Trust.JOURNAL
+    converge: frozenset[Aspect] = frozenset()
+
+    def steps(
+        self, items: Iterable[Item], rows: Iterable[Row], listing: Optional[Iterable[Listed]], seen: Seen
+    ) -> Iterator[Step]:
+        """Yield what follows from the three, each in the byte order of its keys; all entries are counted in `seen`.
+
+        `listing` is for `DeleteMode.ALL`, and for any trust but that in the journal.
+        """
+        if listing is not None:
+            for item, there in pairs(items, merge_known(rows, listing)):
+                row, listed = (there.row, there.listed) if there is not None else (None, None)
+                yield from self._step(item, row, listed, seen, with_listing=True)
+            return
+        by_journal_alone = self.trust is Trust.JOURNAL and not self.converge
+        for item, row in pairs(items, rows, self._settler(seen) if by_journal_alone else None):
+            yield from self._step(item, row, None, seen, with_listing=False)
+
+    def _settler(self, seen: Seen) -> Callable[[Entry, Row], bool]:
+        """Return what tells whether nothing is to be done for a file, and counts it then: the short way for most files.
+
+        A file that it is not sure of goes the long way, through `_entry`.
+        """
+        rules = self.rules
+        public, private = (applied_word(rules.mode, exposure) for exposure in (Exposure.PUBLIC, Exposure.PRIVATE))
+
+        def is_settled(entry: Entry, row: Row) -> bool:
+            if row[:5] != entry or row.state != _DONE:
+                return False
+            exposure = rules.judge(entry).exposure
+            if exposure is None or row.applied != (public if exposure is Exposure.PUBLIC else private):
+                return False
+            if row.headers != rules.headers(entry.key).fingerprint:
+                return False
+            seen.add(entry, exposure, unchanged=True)
+            return True
+
+        return is_settled
+
+    def _step(
+        self, item: Optional[Item], row: Optional[Row], listed: Optional[Listed], seen: Seen, *, with_listing: bool
+    ) -> Iterator[Step]:
+        if isinstance(item, Entry):
+            verdict = self.rules.judge(item)
+            step = self._entry(item, verdict, row, listed, with_listing=with_listing)
+            seen.add(item, verdict.exposure, unchanged=isinstance(step, Unchanged))
+            yield step
+        elif item is not None:
+            yield item
+        elif row is None and listed is None:
+            yield _UNCHANGED
+        else:
+            yield from self._without_file(row, listed)
+
+    def _without_file(self, row: Optional[Row], listed: Optional[Listed]) -> Iterator[Step]:
+        known = listed or row
+        if known is None or self.delete is DeleteMode.NEVER or self.rules.scope(known.key).exposure is None:
+            return
+        if self.delete is DeleteMode.ALL or (row is not None and row.ours):
+            yield Doomed(known.key, known.size)
+
+    def _entry(
+        self, entry: Entry, verdict: Verdict, row: Optional[Row], listed: Optional[Listed], *, with_listing: bool
+    ) -> Step:
+        if verdict.exposure is None:
+            reason = verdict.reason or Reason.UNKNOWN_FOLDER
+            if reason is not Reason.KEPT_HOME:
+                return Note(reason, entry.key, entry.size)
+            there = row is not None or listed is not None
+            ours = (row is not None and row.ours) or (there and self.delete is DeleteMode.ALL)
+            if not ours:
+                return self._note_private(entry, reason)
+            if self._unsettled(entry, row):
+                return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+            return Action(ActionKind.WITHDRAW, entry.key, "private", Exposure.PRIVATE, entry, None, row)
+        if verdict.exposure is Exposure.PRIVATE and self._unsettled(entry, row):
+            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+        if with_listing and self.trust is not Trust.JOURNAL:
+            return self._wanted(entry, verdict.exposure, _held_against(row, listed), drifted=False)
+        drifted = with_listing and row is not None and _drifted(row, listed)
+        return self._wanted(entry, verdict.exposure, row, drifted=drifted)
+
+    def _note_private(self, entry: Entry, reason: Reason) -> Note:
+        if self.rules.is_fresh(entry, self.clock()):
+            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+        return Note(reason, entry.key, entry.size)
+
+    def _unsettled(self, entry: Entry, row: Optional[Row]) -> bool:
+        """Return whether a file that looks private may rather be in the writing.
+
+        One that is known and has only lost its mode is made private at once: that can expose nothing.
+        """
+        if not self.rules.hides(entry.mode) or not self.rules.is_fresh(entry, self.clock()):
+            return False
+        if self.rules.scope(entry.key).exposure is Exposure.PRIVATE:
+            return False
+        return row is None or row.state == RowState.PENDING.value or not _same_content(entry, row)
+
+    def _wanted(self, entry: Entry, exposure: Exposure, row: Optional[Row], *, drifted: bool) -> Step:
+        headers = self.rules.headers(entry.key)
+        lack = self._lack(entry, exposure, row, headers.fingerprint, drifted=drifted)
+        if lack is not None:
+            kind, why = lack
+            asks = kind in (ActionKind.COMPARE, ActionKind.CONVERGE)
+            known = _unknown(row, self.converge) if row is not None and asks else row
+            return Action(kind, entry.key, why, exposure, entry, headers, known)
+        applied = _after(self.rules.mode, row.applied, exposure) if row is not None else None
+        if row is None or applied is None or applied == row.applied:
+            return _UNCHANGED
+        return Unchanged(row._replace(applied=applied))
+
+    def _lack(
+        self, entry: Entry, exposure: Exposure, row: Optional[Row], fingerprint: str, *, drifted: bool
+    ) -> Optional[tuple[ActionKind, str]]:
+        """Return what has to be done for a file, and why; None where the bucket has it as it should be."""
+        if row is not None and row.state == RowState.LISTED.value:
+            return self._taken_over(entry, row)
+        why = _why_upload(entry, row)
+        if row is None or why or drifted:
+            return ActionKind.UPLOAD, why or "not in the bucket as it was sent"
+        if row.state == RowState.DOUBTED.value:
+            return ActionKind.VERIFY, "in doubt"
+        # Also where the mode differs: it does not tell that nothing but the mode was changed.
+        touched = entry.ctime_ns != row.ctime_ns
+        if touched or self.trust is Trust.FULL:
+            return ActionKind.COMPARE, "touched" if touched else "compared"
+        applied = _after(self.rules.mode, row.applied, exposure)
+        if applied is None or row.headers != fingerprint:
+            return ActionKind.CONVERGE, "other headers" if applied else "exposure"
+        if applied != row.applied and self.rules.mode is ExposureMode.ACL:
+            return ActionKind.SET_ACL, f"now {exposure.value}"
+        return (ActionKind.CONVERGE, "looked at") if self.converge else None
+
+    def _taken_over(self, entry: Entry, row: Row) -> tuple[ActionKind, str]:
+        if entry.size != row.size:
+            return ActionKind.UPLOAD, "not in the bucket as it is on disk"
+        written_before = max(entry.mtime_ns, entry.ctime_ns) < row.mtime_ns - _MOST_SKEW_NS
+        sure = written_before and self.trust is not Trust.FULL
+        return ActionKind.CONVERGE if sure else ActionKind.COMPARE, "taken over"
+
+
+@dataclass(frozen=True)
+class BucketPlanner:
+    """Plans a run after the switch: nothing is deleted, overwritten or opened.
+
+    Sent is what this journal does not know and what may have appeared after the last completed round before the switch.
+    Until a first such run is completed (`settled`), a file that lost its mode since that round is made private.
+    """
+
+    rules: Rules
+    watermark_ns: int
+    settled: bool
+    clock: Callable[[], int] = time.time_ns
+
+    def steps(
+        self, items: Iterable[Item], rows: Iterable[Row], _listing: Optional[Iterable[Listed]], seen: Seen
+    ) -> Iterator[Step]:
+        """Yield what follows, as `TreePlanner` does; a listing would say nothing that counts."""
+        for item, row in pairs(items, rows):
+            if isinstance(item, Entry):
+                verdict = self.rules.judge(item)
+                step = self._entry(item, verdict, row)
+                seen.add(item, verdict.exposure, unchanged=isinstance(step, Unchanged))
+                yield step
+            elif item is not None:
+                yield item
+
+    def _entry(self, entry: Entry, verdict: Verdict, row: Optional[Row]) -> Step:
+        if verdict.reason in (Reason.FILTERED, Reason.UNKNOWN_FOLDER):
+            return Note(verdict.reason, entry.key, entry.size)
+        if row is not None and row.state != RowState.PENDING.value:
+            return self._known(entry, row, verdict.exposure)
+        if row is None and entry.ctime_ns < self.watermark_ns:
+            return Note(Reason.OLDER_THAN_SWITCH, entry.key, entry.size)
+        fresh = self.rules.is_fresh(entry, self.clock()) and self.rules.hides(entry.mode)
+        if fresh and self.rules.scope(entry.key).exposure is Exposure.PUBLIC:
+            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+        if verdict.exposure is None:
+            return Note(Reason.KEPT_HOME, entry.key, entry.size)
+        return Action(
+            ActionKind.SEND_IF_MISSING,
+            entry.key,
+            "interrupted" if row else "new",
+            verdict.exposure,
+            entry,
+            self.rules.headers(entry.key),
+            row,
+            after_switch=True,
+            tighten=row is not None and not self.settled and verdict.exposure is Exposure.PRIVATE,
+        )
+
+    def _known(self, entry: Entry, row: Row, exposure: Optional[Exposure]) -> Step:
+        if self.settled:
+            return _UNCHANGED
+        kind = ActionKind.SET_ACL if self.rules.mode is ExposureMode.ACL else ActionKind.WITHDRAW
+        if kind is ActionKind.SET_ACL:
+            wanted = exposure is Exposure.PRIVATE and row.applied != applied_word(ExposureMode.ACL, Exposure.PRIVATE)
+        else:
+            wanted = exposure is None and row.ours and row.applied != WITHDRAWN
+        if wanted:
+            return Action(kind, entry.key, "now private", Exposure.PRIVATE, entry, None, row, after_switch=True)
+        if not _same_content(entry, row):
+            return Note(Reason.NEWER_ON_DISK, entry.key, entry.size)
+        return _UNCHANGED
+
+
+Planner = Union[TreePlanner, BucketPlanner]
+
+
+def _held_against(row: Optional[Row], listed: Optional[Listed]) -> Optional[Row]:
+    """Return what is known of a key once a listing counts more than the journal."""
+    if row is not None and row.state == RowState.PENDING.value:
+        return row  # whose request may still be under way
+    if listed is None:
+        return None
+    if row is not None and (row.size, row.etag) == (listed.size, listed.etag):
+        return row
+    modified_ns = int(listed.modified * 10**9)
+    # Ours from now on: it is held to be the copy of a file that is there.
+    return Row(listed.key, listed.size, modified_ns, 0, 0, "", listed.etag, "", "", RowState.LISTED.value, ours=True)
+
+
+def _unknown(row: Row, aspects: frozenset[Aspect]) -> Row:
+    applied = "" if Aspect.ACL in aspects else row.applied
+    return row._replace(applied=applied, headers="" if Aspect.HEADERS in aspects else row.headers)
+
+
+def _why_upload(entry: Entry, row: Optional[Row]) -> Optional[str]:
+    if row is None:
+        return "new"
+    if row.state == RowState.PENDING.value:
+        return "interrupted"
+    return None if _same_content(entry, row) else "changed"
+
+
+def _drifted(row: Row, listed: Optional[Listed]) -> bool:
+    return listed is None or listed.size != row.size or bool(row.etag and listed.etag != row.etag)
+
+
+def _same_content(entry: Entry, row: Row) -> bool:
+    return entry.size == row.size and entry.mtime_ns == row.mtime_ns
+
+
+def _after(mode: ExposureMode, applied: str, exposure: Exposure) -> Optional[str]:
+    """Return what is applied once `exposure` holds, None where it takes a new object to bring that about.
+
+    Without ACLs an object that once got a public one, or may have got one, keeps it until it is written again.
+    """
+    word = applied_word(mode, exposure)
+    if mode is ExposureMode.ACL or exposure is Exposure.PUBLIC:
+        return word
+    return None if applied in ("", applied_word(ExposureMode.ACL, Exposure.PUBLIC)) else word

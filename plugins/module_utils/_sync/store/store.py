@@ -1,0 +1,365 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The bucket, as the engine needs it: a thin layer over a boto3 client that speaks in keys relative to the prefix."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Callable, NamedTuple, Optional, Protocol
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    NotFoundError,
+    PermissionDeniedError,
+    S3Error,
+    UnsupportedError,
+    translate,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Exposure,
+    Headers,
+    Listed,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.listing import Page, listed
+
+DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_STANDARD = "STANDARD"  # which no store spells out
+_EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
+CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
+_MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
+# XML 1.0 can't hold control characters, and its readers may change line ends and strip spaces: a batch with such a key
+# is refused as a whole, or deletes another object.
+_FRAGILE_IN_XML = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]|\A\s|\s\Z")
+
+
+class Stored(NamedTuple):
+    """What the store says of an object. `etag` is without quotes; `digest` tells whether it is made of MD5 sums."""
+
+    etag: str
+    digest: bool
+    size: Optional[int] = None
+
+
+class Described(NamedTuple):
+    """What is kept beside an object's body; what the store does not tell is empty."""
+
+    content_type: str
+    cache_control: str
+    storage_class: str
+
+    def has(self, wanted: Headers) -> bool:
+        """Return whether this is what `wanted` asks for. A storage class that nobody asked for is right."""
+        return (
+            self.content_type == (wanted.content_type or "")
+            and self.cache_control == (wanted.cache_control or "")
+            and (wanted.storage_class is None or (self.storage_class or _STANDARD) == wanted.storage_class)
+        )
+
+
+class Reader(Protocol):
+    """A file that can only be read forward."""
+
+    def read(self, amount: int = -1) -> bytes: ...
+
+
+class Store:
+    """One bucket below one key prefix. Safe for several threads. All methods raise `S3Error`."""
+
+    def __init__(self, make_client: Callable[[], Any], bucket: str, prefix: str, *, acl: bool) -> None:
+        """Name the bucket; `prefix` is empty or ends with a slash; with `acl` each object gets a canned ACL.
+
+        `make_client` returns a boto3 client, and is called when the first request is due. What it raises comes out of
+        the method that was called.
+        """
+        self.bucket = bucket
+        self.prefix = prefix
+        self.requests: Counter[str] = Counter()
+        self._make_client = make_client
+        self._client: Any = None
+        self._client_lock = threading.Lock()
+        self._acl = acl
+        self._batches = True
+        self._insists_on_md5 = threading.Event()
+        self._count_lock = threading.Lock()
+
+    def connect(self) -> Any:
+        """Make the client where there is none yet, and return it."""
+        with self._client_lock:
+            if self._client is None:
+                client = self._make_client()
+                client.meta.events.register("before-send.s3", self._count)
+                client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
+                self._client = client
+        return self._client
+
+    def address(self) -> Optional[Address]:
+        """Return where requests can be sent to without boto3, None if they can't."""
+        return address_of(self.connect(), self.bucket)
+
+    def keys(self) -> Keys:
+        """Return the keys of the moment."""
+        return keys_of(self.connect())
+
+    def take_requests(self) -> Counter[str]:
+        """Return the requests by operation since the last call."""
+        with self._count_lock:
+            taken = Counter(self.requests)
+            self.requests.clear()
+        return taken
+
+    def put(self, key: str, body: bytes, md5: bytes, headers: Headers, exposure: Exposure) -> Stored:
+        """Store a small body in one request, with its exposure; `md5` is its digest, which the store checks."""
+        arguments = self._arguments(headers, exposure)
+        # A store that is asked for its own checksums gets those: some refuse a request with two of them.
+        if getattr(self.connect().meta.config, "request_checksum_calculation", None) != "when_supported":
+            arguments["ContentMD5"] = base64.b64encode(md5).decode()
+        answer = self._call("PutObject", "put_object", Key=self._name(key), Body=body, **arguments)
+        return _stored(answer)
+
+    def put_stream(self, key: str, body: Reader, headers: Headers, exposure: Exposure, part_bytes: int) -> Stored:
+        """Store a large body in parts of `part_bytes`, with its exposure. Parts of a failed upload are removed."""
+        from boto3.s3.transfer import TransferConfig
+
+        config = TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes, use_threads=False)
+        try:
+            self._call(
+                "PutObject",
+                "upload_fileobj",
+                Key=self._name(key),
+                Fileobj=body,
+                ExtraArgs=self._arguments(headers, exposure),
+                Config=config,
+            )
+        except NotFoundError as error:
+            # It may have been completed already, only that the answer was lost: the caller looks at the ETag.
+            if error.code != "NoSuchUpload":
+                raise
+        stored = self.head(key)
+        if stored is None:
+            raise NotFoundError("PutObject: the object is gone right after it was stored", operation="PutObject")
+        return stored
+
+    def unfinished(self, beginning: str = "") -> Iterator[tuple[str, str]]:
+        """Yield key and id of the multipart uploads under way to keys with this beginning; none if it may not ask.
+
+        MinIO tells only those of the very key.
+        """
+        after: dict[str, str] = {}
+        while True:
+            try:
+                page = self._call(
+                    "ListMultipartUploads", "list_multipart_uploads", Prefix=self._name(beginning), **after
+                )
+            except (PermissionDeniedError, UnsupportedError, NotFoundError):
+                return
+            for upload in page.get("Uploads") or []:
+                yield upload["Key"][len(self.prefix) :], upload["UploadId"]
+            if not page.get("IsTruncated"):
+                return
+            after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Remove the parts of an unfinished upload. One that is gone, or that it may not remove, is no error."""
+        with suppress(PermissionDeniedError, UnsupportedError, NotFoundError):
+            self._call("AbortMultipartUpload", "abort_multipart_upload", Key=self._name(key), UploadId=upload_id)
+
+    def drop_unfinished(self, key: str) -> None:
+        """Remove what unfinished uploads have left of `key`: no listing shows it, but it costs."""
+        for found, upload_id in list(self.unfinished(key)):
+            if found == key:
+                self.abort(key, upload_id)
+
+    def set_acl(self, key: str, exposure: Exposure) -> None:
+        """Set the canned ACL of an object. Raises NotFoundError where it is gone."""
+        self._call("PutObjectAcl", "put_object_acl", Key=self._name(key), ACL=CANNED_ACL[exposure])
+
+    def head(self, key: str) -> Optional[Stored]:
+        """Return what the store says of an object, None where it has none."""
+        try:
+            return _stored(self._call("HeadObject", "head_object", Key=self._name(key)))
+        except NotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return None
+
+    def describe(self, key: str) -> Optional[Described]:
+        """Return the headers of an object, None where it is gone."""
+        try:
+            answer = self._call("HeadObject", "head_object", Key=self._name(key))
+        except NotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return None
+        return Described(*(str(answer.get(name) or "") for name in ("ContentType", "CacheControl", "StorageClass")))
+
+    def describe_anew(self, key: str, headers: Headers, exposure: Exposure, *, etag: str) -> str:
+        """Give an object other headers and its exposure, by a copy onto itself, and return its new ETag.
+
+        Raises S3Error with the code PreconditionFailed where the object is not the one with `etag` any more.
+        """
+        answer = self._call(
+            "CopyObject",
+            "copy_object",
+            Key=self._name(key),
+            CopySource={"Bucket": self.bucket, "Key": self._name(key)},
+            CopySourceIfMatch=etag,
+            MetadataDirective="REPLACE",
+            **self._arguments(headers, exposure),
+        )
+        return str((answer.get("CopyObjectResult") or {}).get("ETag") or etag).strip('"')
+
+    def exposure(self, key: str) -> Optional[Exposure]:
+        """Return the exposure that an object's ACL gives it, None where it is neither of the two canned ones.
+
+        Raises NotFoundError where it is gone.
+        """
+        answer = self._call("GetObjectAcl", "get_object_acl", Key=self._name(key))
+        owner = (answer.get("Owner") or {}).get("ID")
+        others = [
+            (grant["Grantee"].get("URI"), grant.get("Permission"))
+            for grant in answer.get("Grants") or []
+            if owner is None or grant["Grantee"].get("ID") != owner
+        ]
+        if not others:
+            return Exposure.PRIVATE
+        return Exposure.PUBLIC if others == [(_EVERYBODY, "READ")] else None
+
+    def delete(self, keys: Sequence[str]) -> dict[str, S3Error]:
+        """Delete up to `DELETE_BATCH` objects and return what went wrong, by key. A missing object is no error."""
+        plain = [key for key in keys if not _FRAGILE_IN_XML.search(self._name(key))]
+        if len(plain) > 1 and self._batches:
+            try:
+                failed = self._delete_batch(plain)
+            except UnsupportedError as error:
+                if error.code == "MissingContentMD5" and not self._insists_on_md5.is_set():
+                    self._insists_on_md5.set()
+                    return self.delete(keys)
+                self._batches = False
+            else:
+                fragile = [key for key in keys if _FRAGILE_IN_XML.search(self._name(key))]
+                return {**failed, **self._delete_each(fragile)}
+        return self._delete_each(keys)
+
+    def _delete_each(self, keys: Sequence[str]) -> dict[str, S3Error]:
+        failed: dict[str, S3Error] = {}
+        for key in keys:
+            try:
+                self._call("DeleteObject", "delete_object", Key=self._name(key))
+            except NotFoundError as error:
+                if error.code == "NoSuchBucket":
+                    raise
+            except S3Error as error:
+                failed[key] = error
+        return failed
+
+    def _delete_batch(self, keys: Sequence[str]) -> dict[str, S3Error]:
+        names = {self._name(key): key for key in keys}
+        answer = self._call(
+            "DeleteObjects", "delete_objects", Delete={"Objects": [{"Key": name} for name in names], "Quiet": True}
+        )
+        failed: dict[str, S3Error] = {}
+        for error in answer.get("Errors") or []:
+            code, key = str(error.get("Code") or ""), names.get(str(error.get("Key")))
+            if key is not None and code not in ("NoSuchKey", "404"):
+                failed[key] = translate(_AnsweredError(error), "DeleteObjects")
+        return failed
+
+    def listing(self) -> Iterator[Listed]:
+        """Yield all objects below the prefix in the byte order of their keys, folder markers left out.
+
+        Raises:
+            SyncError: the store lists in another order.
+        """
+        return listed(self._page)
+
+    def _page(self, folder: str, *, after: str, token: Optional[str], folders: bool) -> Page:
+        arguments = {
+            "ContinuationToken": token,
+            "StartAfter": self.prefix + after if after and token is None else None,
+            "Delimiter": "/" if folders else None,
+        }
+        given = {name: value for name, value in arguments.items() if value}
+        answer = self._call("ListObjectsV2", "list_objects_v2", Prefix=self.prefix + folder, **given)
+        start = len(self.prefix)
+        objects = [
+            Listed(
+                found["Key"][start:],
+                found["Size"],
+                str(found.get("ETag", "")).strip('"'),
+                found["LastModified"].timestamp(),
+            )
+            for found in answer.get("Contents") or []
+            if len(found["Key"]) > start and not found["Key"].endswith("/")
+        ]
+        below = [found["Prefix"][start:] for found in answer.get("CommonPrefixes") or []]
+        return Page(objects, below, answer["NextContinuationToken"] if answer.get("IsTruncated") else None)
+
+    def _name(self, key: str) -> str:
+        return self.prefix + key
+
+    def _arguments(self, headers: Headers, exposure: Exposure) -> dict[str, str]:
+        arguments = {
+            "ACL": CANNED_ACL[exposure] if self._acl else None,
+            "ContentType": headers.content_type,
+            "CacheControl": headers.cache_control,
+            "StorageClass": headers.storage_class,
+        }
+        return {name: value for name, value in arguments.items() if value}
+
+    def _call(self, operation: str, method: str, **arguments: Any) -> Any:
+        client = self.connect()
+        try:
+            return getattr(client, method)(Bucket=self.bucket, **arguments)
+        except Exception as error:
+            # An error of the file that is read comes through translate as it is.
+            raise translate(error, operation) from error
+
+    def _count(self, event_name: str, **_arguments: Any) -> None:
+        with self._count_lock:
+            self.requests[event_name.rpartition(".")[2]] += 1
+
+    def _add_md5(self, request: Any, **_arguments: Any) -> None:
+        """Replace botocore's checksum by the Content-MD5 that older stores insist on."""
+        if not self._insists_on_md5.is_set():
+            return
+        checksums = ("x-amz-checksum", "x-amz-sdk-checksum")
+        for name in [name for name in request.headers if name.lower().startswith(checksums)]:
+            del request.headers[name]
+        body = request.data if isinstance(request.data, bytes) else str(request.data).encode()
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+class _AnsweredError(Exception):
+    """One key's error in the answer to a batch, in the shape of botocore's ClientError."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(str(error.get("Code")))
+        self.response = {"Error": {"Code": error.get("Code"), "Message": error.get("Message")}}
+        self.operation_name = "DeleteObjects"
+
+
+def _stored(answer: dict[str, Any]) -> Stored:
+    encryption = str(answer.get("ServerSideEncryption", ""))
+    return stored_as(
+        str(answer.get("ETag", "")), encryption, "SSECustomerAlgorithm" in answer, answer.get("ContentLength")
+    )
+
+
+def stored_as(etag: str, encryption: str, customer_key: bool, size: Optional[int] = None) -> Stored:
+    """Return what an answer's ETag and its headers on encryption say of an object.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: with KMS or a key of one's own an ETag is no MD5.
+    """
+    etag = etag.strip('"')
+    encrypted = encryption.startswith("aws:kms") or customer_key
+    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not encrypted, size)

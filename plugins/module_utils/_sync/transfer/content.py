@@ -1,0 +1,181 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A file's content: whether it is what the store holds, and what has to be computed of it on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from typing import Any, BinaryIO, Callable, NamedTuple, Optional
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Action,
+    Entry,
+    Headers,
+    Row,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.content_types import (
+    SNIFF_BYTES,
+    by_content,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import entry_of
+
+_READ_BYTES = 1024 * 1024
+_MEBIBYTE = 1024 * 1024
+# The sizes of parts by which this module and common tools (boto3, aws, rclone, s3cmd, s5cmd, mc) split an upload.
+_USUAL_PARTS = tuple(size * _MEBIBYTE for size in (8, 5, 15, 16, 32, 50, 64, 100, 128, 10, 20, 25))
+_MULTIPART = re.compile(r"([0-9a-f]{32})-([0-9]+)\Z")
+_PLAIN = re.compile(r"[0-9a-f]{32}\Z")
+
+
+class PartReader:
+    """Reads a file forward and computes, on the way, its MD5 and the ETag that a multipart upload of it gets."""
+
+    def __init__(self, body: BinaryIO, part_bytes: int, pause: Optional[Callable[[int], None]] = None) -> None:
+        """`pause` is called with the size of each piece, and may wait."""
+        self.md5 = hashlib.md5(usedforsecurity=False)
+        self.size = 0
+        self._body = body
+        self._pause = pause
+        self._parts = _PartDigests(part_bytes)
+
+    def read(self, amount: int = -1) -> bytes:
+        """Return the next bytes of the file."""
+        data = self._body.read(amount)
+        if self._pause is not None:
+            self._pause(len(data))
+        self.md5.update(data)
+        self.size += len(data)
+        self._parts.update(data)
+        return data
+
+    def etag(self) -> str:
+        """Return the ETag once all is read: the MD5 of the parts' digests, and their number."""
+        return self._parts.etag()
+
+
+class _PartDigests:
+    """What a multipart upload's ETag is made of."""
+
+    def __init__(self, part_bytes: int) -> None:
+        self._part_bytes = part_bytes
+        self._digests = b""
+        self._part = hashlib.md5(usedforsecurity=False)
+        self._size = 0
+
+    def update(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            piece = view[: self._part_bytes - self._size % self._part_bytes]
+            self._part.update(piece)
+            self._size += len(piece)
+            if self._size % self._part_bytes == 0:
+                self._end_part()
+            view = view[len(piece) :]
+
+    def etag(self) -> str:
+        if self._size % self._part_bytes:
+            self._end_part()
+        whole = hashlib.md5(self._digests, usedforsecurity=False).hexdigest()
+        return f"{whole}-{len(self._digests) // 16}"
+
+    def _end_part(self) -> None:
+        self._digests += self._part.digest()
+        self._part = hashlib.md5(usedforsecurity=False)
+
+
+def is_md5(etag: str) -> bool:
+    """Return whether an ETag looks like the MD5 of a content that came in one piece."""
+    return _PLAIN.match(etag) is not None
+
+
+class _Hashed(NamedTuple):
+    """What came of hashing a file: as it was `before` and `after`, and whether its content `matches` the digest."""
+
+    before: Entry
+    after: Entry
+    matches: bool
+
+
+class ContentUnknownError(Exception):
+    """Whether file and object have the same content can't be said; the text says why."""
+
+
+def unchanged_row(source: Source, action: Action) -> Optional[Row]:
+    """Return the action's row with the file's metadata of now if its content is what the store holds, None if not.
+
+    An object that was sent in parts is recognised where the parts had a usual size.
+
+    Raises:
+        OSError: the file can't be read, or is gone.
+    """
+    row = action.row
+    if row is None or not row.digest:
+        return None
+    before, after, matches = _hashed(source, action.key, row.digest, row.size)
+    if after != before or not matches:
+        return None
+    return row._replace(size=after.size, mtime_ns=after.mtime_ns, ctime_ns=after.ctime_ns, mode=after.mode)
+
+
+def is_same(source: Source, entry: Entry, etag: str) -> bool:
+    """Return whether the file of `entry` has the content that an object's ETag stands for. The object is not read.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+
+    Raises:
+        ContentUnknownError: the ETag does not show it, or the file can't be read or has changed since the walk.
+    """
+    in_parts = _MULTIPART.match(etag) is not None
+    if not in_parts and not is_md5(etag):
+        raise ContentUnknownError("the ETag is no digest of the content")
+    try:
+        _before, after, matches = _hashed(source, entry.key, etag, entry.size)
+    except OSError as error:
+        raise ContentUnknownError(f"the file can't be read: {error.strerror}") from error
+    if content_of(after) != content_of(entry):
+        raise ContentUnknownError("the file has changed meanwhile")
+    if in_parts and not matches:
+        raise ContentUnknownError("the object has another content, or was sent in parts of another size")
+    return matches
+
+
+def _hashed(source: Source, key: str, digest: str, size: int) -> _Hashed:
+    digests = _digests_for(digest, size)
+    with os.fdopen(source.open_file(key), "rb", buffering=0) as body:
+        before = entry_of(key, os.fstat(body.fileno()))
+        for piece in iter(lambda: body.read(_READ_BYTES), b""):
+            for each in digests:
+                each.update(piece)
+        after = entry_of(key, os.fstat(body.fileno()))
+    return _Hashed(before, after, digest in map(_said, digests))
+
+
+def _digests_for(digest: str, size: int) -> list[Any]:
+    parts = _MULTIPART.match(digest)
+    if parts is None:
+        return [hashlib.md5(usedforsecurity=False)]
+    number = int(parts.group(2))
+    # Above 10,000 parts of eight mebibytes this module takes parts that are just large enough.
+    candidates = dict.fromkeys((*_USUAL_PARTS, max(_USUAL_PARTS[0], -(-size // 10_000))))
+    return [_PartDigests(each) for each in candidates if -(-size // each) == number]
+
+
+def _said(digest: Any) -> str:
+    return str(digest.etag() if isinstance(digest, _PartDigests) else digest.hexdigest())
+
+
+def content_of(entry: Entry) -> tuple[int, int]:
+    """Return what tells, without reading it, whether a file's content may have changed."""
+    return entry.size, entry.mtime_ns
+
+
+def sniffed(headers: Headers, descriptor: int) -> Headers:
+    """Return the headers with a content type, found in the opened file where its name does not tell it."""
+    if headers.content_type is not None:
+        return headers
+    return headers._replace(content_type=by_content(os.pread(descriptor, SNIFF_BYTES, 0)))

@@ -1,0 +1,176 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lean way of sending a small file: hashed, signed and written to a kept connection without boto3. No network here.
+
+Only the ordinary case is served. Whatever is not is left to `Performer`, which does the action from its beginning.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import time
+from functools import lru_cache
+from typing import Any, Callable, NamedTuple, Optional
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import (
+    UNSIGNED_PAYLOAD,
+    Keys,
+    Signer,
+    encoded,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Action,
+    ActionKind,
+    Entry,
+    Exposure,
+    ExposureMode,
+    Outcome,
+    Result,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import CANNED_ACL, stored_as
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import content_of, sniffed
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import (
+    PART_BYTES,
+    exposure_now,
+    sent_row,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.wire import Answer, Body
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import entry_of
+
+_HELD_BYTES = 128 * 1024
+_READ_BYTES = 256 * 1024
+
+
+class Parcel(NamedTuple):
+    """A file that is opened, judged and signed for. Whoever has it closes its descriptor."""
+
+    action: Action
+    entry: Entry
+    exposure: Exposure
+    md5: str
+    path: str
+    headers: dict[str, str]
+    body: Body
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self.body.descriptor)
+
+
+class Packer:
+    """Makes parcels of actions and outcomes of their answers. `keys` gives the credentials of the moment."""
+
+    def __init__(
+        self, address: Address, prefix: str, source: Source, rules: Rules, keys: Optional[Callable[[], Keys]] = None
+    ) -> None:
+        self._address = address
+        self._prefix = prefix
+        self._source = source
+        self._rules = rules
+        self._keys = keys
+        self._signer = Signer(address.keys, address.region) if address.keys else None
+        self._buffer = memoryview(bytearray(_READ_BYTES))
+
+    def pack(self, action: Action) -> Optional[Parcel]:
+        """Return the parcel of an action, None where the ordinary way has to be taken."""
+        if action.kind is not ActionKind.UPLOAD or action.size > PART_BYTES:
+            return None
+        try:
+            descriptor, status = self._source.opened(action.key)
+        except OSError:
+            return None
+        parcel = None
+        try:
+            parcel = self._packed(action, descriptor, entry_of(action.key, status))
+        except OSError:
+            pass
+        finally:
+            if parcel is None:
+                os.close(descriptor)
+        return parcel
+
+    def _packed(self, action: Action, descriptor: int, before: Entry) -> Optional[Parcel]:
+        exposure = exposure_now(self._rules, action, before)
+        if exposure is None or before.size > PART_BYTES:
+            return None
+        md5 = hashlib.md5(usedforsecurity=False)
+        content = self._digest(descriptor, before.size, md5)
+        after = entry_of(action.key, os.fstat(descriptor))
+        if content is None or content_of(after) != content_of(before):
+            return None
+        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
+            return None
+        path = self._address.path + encoded(self._prefix + action.key)
+        described = self._described(action, descriptor, exposure)
+        if not all(map(_is_plain, described.values())):
+            return None
+        described["content-md5"] = base64.b64encode(md5.digest()).decode()
+        # The signature covers Content-MD5, and so the body: a second digest would protect nothing more.
+        headers = self._signing().headers(path, self._address.host, described, UNSIGNED_PAYLOAD, time.time())
+        headers["user-agent"] = self._address.user_agent
+        body = Body(before.size, content if before.size <= _HELD_BYTES else None, descriptor)
+        return Parcel(action, before, exposure, md5.hexdigest(), path, headers, body)
+
+    def outcome(self, parcel: Parcel, answer: Answer) -> Optional[Outcome]:
+        """Return what came of a parcel, None where the ordinary way has to see to its file once more."""
+        said = answer.headers
+        customer_key = "x-amz-server-side-encryption-customer-algorithm" in said
+        stored = stored_as(said.get("etag", ""), said.get("x-amz-server-side-encryption", ""), customer_key)
+        if answer.status != 200 or not stored.etag or (stored.digest and stored.etag != parcel.md5):
+            return None
+        action, before = parcel.action, parcel.entry
+        status = os.fstat(parcel.body.descriptor)
+        after = entry_of(action.key, status)
+        if content_of(after) != content_of(before) or status.st_nlink == 0:
+            return None
+        if self._rules.hides(after.mode) and parcel.exposure is Exposure.PUBLIC:
+            return None
+        row = sent_row(self._rules, action, before, parcel.exposure, md5=parcel.md5, etag=stored.etag)
+        return Outcome(action, Result.UPLOADED, row, sent_bytes=before.size)
+
+    def _digest(self, descriptor: int, size: int, md5: Any) -> Optional[bytes]:
+        """Feed the digest and return the content, which is empty where it is too large to be held; None: it grew."""
+        if size <= _HELD_BYTES:
+            content = os.pread(descriptor, size + 1, 0)
+            md5.update(content)
+            return content if len(content) == size else None
+        seen = 0
+        while True:
+            count = os.preadv(descriptor, [self._buffer], seen)
+            if not count:
+                return b"" if seen == size else None
+            piece = self._buffer[:count]
+            md5.update(piece)
+            seen += count
+
+    def _described(self, action: Action, descriptor: int, exposure: Exposure) -> dict[str, str]:
+        headers = sniffed(action.headers or self._rules.headers(action.key), descriptor)
+        described = {
+            "cache-control": headers.cache_control,
+            "content-type": headers.content_type,
+            "x-amz-acl": CANNED_ACL[exposure] if self._rules.mode is ExposureMode.ACL else None,
+            "x-amz-storage-class": headers.storage_class,
+        }
+        return {name: value for name, value in described.items() if value}
+
+    def _signing(self) -> Signer:
+        if self._keys is not None:
+            keys = self._keys()
+            if self._signer is None or self._signer.keys != keys:
+                self._signer = Signer(keys, self._address.region)
+        if self._signer is None:
+            raise AssertionError("neither lasting keys nor a way to renew them")
+        return self._signer
+
+
+@lru_cache(maxsize=256)
+def _is_plain(value: str) -> bool:
+    """Return whether a header's value is signed as it is written."""
+    return value.isascii() and value.isprintable() and value == " ".join(value.split())

@@ -1,0 +1,158 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Does one action, and turns what goes wrong with it into words. One object per worker."""
+
+from __future__ import annotations
+
+import os
+from typing import Callable, Optional
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    AclUnsupportedError,
+    BadCredentialsError,
+    ClockSkewError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermissionDeniedError,
+    S3Error,
+    ThrottledError,
+    UnsupportedError,
+    WrongRegionError,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Action,
+    ActionKind,
+    Exposure,
+    ExposureMode,
+    Failure,
+    Outcome,
+    Reason,
+    Result,
+    Row,
+    RowState,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules, applied_word
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.converge import Converger
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import Uploader, failed
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import NotRegularError, Source
+
+_FATAL_CODES = ("NoSuchBucket", "SSLError")
+
+
+class Performer:
+    """Does actions against one store. `perform` never raises for what can happen to a file or a request."""
+
+    def __init__(
+        self, store: Store, source: Source, rules: Rules, *, pause: Optional[Callable[[int], None]] = None
+    ) -> None:
+        """`pause` is called with the size of each piece that is read from a large file, and may wait."""
+        self._store = store
+        self._source = source
+        self._rules = rules
+        self._uploader = Uploader(store, source, rules, pause=pause)
+        self._converger = Converger(store, source, rules, self._uploader)
+
+    def perform(self, action: Action) -> Outcome:
+        """Do one action, and say what came of it."""
+        steps = {
+            ActionKind.UPLOAD: self._uploader.upload,
+            ActionKind.COMPARE: self._converger.compare,
+            ActionKind.VERIFY: self._converger.verify,
+            ActionKind.CONVERGE: self._converger.converge,
+            ActionKind.SEND_IF_MISSING: self._send_if_missing,
+            ActionKind.SET_ACL: self._set_acl,
+            ActionKind.WITHDRAW: self._uploader.withdraw,
+        }
+        try:
+            return steps[action.kind](action)
+        except S3Error as error:
+            return failed(action, failure_of(error))
+        except FileNotFoundError:
+            # A key that was never sent is forgotten; one that was may be deleted by the next round.
+            return Outcome(action, Result.SKIPPED, reason=Reason.VANISHED, forget=action.row is None)
+        except NotRegularError:
+            return Outcome(action, Result.SKIPPED, reason=Reason.SPECIAL_FILE, forget=action.row is None)
+        except OSError as error:
+            return failed(action, unreadable(error), forget=action.row is None)
+
+    def delete(self, actions: list[Action]) -> list[Outcome]:
+        """Delete a batch of objects, and say what came of each."""
+        try:
+            errors = self._store.delete([action.key for action in actions])
+        except S3Error as error:
+            return [failed(action, failure_of(error)) for action in actions]
+        return [
+            failed(action, failure_of(errors[action.key]))
+            if action.key in errors
+            else Outcome(action, Result.DELETED, forget=True)
+            for action in actions
+        ]
+
+    def _set_acl(self, action: Action) -> Outcome:
+        if action.row is None or action.entry is None:
+            return self._uploader.upload(action)
+        entry = action.entry
+        row = action.row._replace(
+            ctime_ns=entry.ctime_ns,
+            mode=entry.mode,
+            state=RowState.DONE.value,
+            applied=applied_word(self._rules.mode, action.exposure),
+        )
+        try:
+            if action.exposure is Exposure.PUBLIC and self._became_private(action.key):
+                # Left as it is: the row's exposure stays unknown, so the next round judges it again.
+                return Outcome(action, Result.SKIPPED, reason=Reason.SETTLING)
+            self._store.set_acl(action.key, action.exposure)
+        except NotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
+            if action.after_switch:
+                return Outcome(action, Result.SKIPPED, row, reason=Reason.GONE_IN_BUCKET)
+            return self._uploader.upload(action)
+        return Outcome(action, Result.ACL_SET, row)
+
+    def _became_private(self, key: str) -> bool:
+        descriptor = self._source.open_file(key)
+        try:
+            return self._rules.hides(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
+
+    def _send_if_missing(self, action: Action) -> Outcome:
+        stored = self._store.head(action.key)
+        if stored is None:
+            return self._uploader.upload(action)
+        if action.entry is None:
+            return Outcome(action, Result.SKIPPED, reason=Reason.IN_BUCKET)
+        applied = ""
+        if action.tighten and self._rules.mode is ExposureMode.ACL:
+            self._store.set_acl(action.key, Exposure.PRIVATE)
+            applied = applied_word(self._rules.mode, Exposure.PRIVATE)
+        ours = action.row is not None and action.row.ours
+        row = Row(*action.entry, "", stored.etag, applied, "", RowState.DONE.value, ours)
+        if applied:
+            return Outcome(action, Result.ACL_SET, row)
+        return Outcome(action, Result.SKIPPED, row, reason=Reason.IN_BUCKET)
+
+
+def unreadable(error: OSError) -> Failure:
+    """Return the failure of a file that can't be read."""
+    return Failure(f"can't be read: {error.strerror or error}", local=True)
+
+
+def failure_of(error: S3Error) -> Failure:
+    """Return what an error of the store means for the rest of the run."""
+    fatal = error.code in _FATAL_CODES or isinstance(
+        error, (BadCredentialsError, ClockSkewError, WrongRegionError, AclUnsupportedError, UnsupportedError)
+    )
+    systemic = isinstance(error, (PermissionDeniedError, ConnectionFailedError, ThrottledError))
+    return Failure(
+        str(error),
+        code=error.code or type(error).__name__,
+        fatal=fatal,
+        systemic=systemic,
+        throttled=isinstance(error, ThrottledError),
+    )

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.pace import Pace, Throttle
+
+
+def simulated(pace, rate_of, seconds, start=0.0):
+    """Let requests be answered for a while, `rate_of(allowed)` a second; return the clock."""
+    now = start
+    while now < start + seconds:
+        now += 1.0 / rate_of(pace.allowed)
+        pace.done(10_000, now)
+    return now
+
+
+def test_it_grows_while_throughput_grows_with_it():
+    pace = Pace(64, now=0.0)
+    simulated(pace, lambda allowed: allowed * 50.0, 5)  # 20 ms before each answer, and no other limit
+    assert pace.allowed >= 60
+
+
+def test_it_is_at_full_speed_within_a_second_of_a_store_with_20_ms():
+    pace = Pace(64, now=0.0)
+    simulated(pace, lambda allowed: allowed * 50.0, 1)
+    assert pace.allowed == 64
+
+
+def test_it_grows_where_answers_take_longer_than_a_window():
+    pace, now, under_way = Pace(64, now=0.0), 0.0, []
+    while now < 10:
+        under_way += [now + 0.5] * (pace.allowed - len(under_way))
+        now = under_way.pop(0)
+        pace.done(10_000, now)
+    assert pace.allowed == 64
+
+
+def test_it_does_not_grow_where_nothing_is_gained():
+    pace = Pace(64, now=0.0)
+    simulated(pace, lambda allowed: 1000.0, 20)
+    assert pace.allowed <= 10
+
+
+def test_it_finds_a_limit_in_between():
+    pace = Pace(128, now=0.0)
+    simulated(pace, lambda allowed: min(allowed, 30) * 50.0, 5)
+    assert 20 <= pace.allowed <= 70
+
+
+def test_it_halves_once_for_a_burst_of_refusals_and_grows_again_later():
+    pace = Pace(64, now=0.0)
+    now = simulated(pace, lambda allowed: allowed * 50.0, 5)
+    for _each in range(20):
+        pace.slow_down(now)
+    halved = pace.allowed
+    assert halved <= 32
+    now = simulated(pace, lambda allowed: allowed * 50.0, 4, now)
+    assert pace.allowed == halved
+    simulated(pace, lambda allowed: allowed * 50.0, 10, now)
+    assert pace.allowed >= 48
+
+
+def test_one_is_always_allowed():
+    pace = Pace(2, now=0.0)
+    for second in range(10):
+        pace.slow_down(second * 100.0)
+    assert pace.allowed == 1
+
+
+def test_it_never_allows_more_than_is_asked_for():
+    assert Pace(1, now=0.0).allowed == 1
+
+
+@pytest.mark.parametrize("rate", [1000.0, 10**6])
+def test_bytes_are_spread_over_time(rate):
+    throttle, now, sent = Throttle(rate), 0.0, 0
+    for size in [200, 5000, 1, 0, 30_000] * 20:
+        now += throttle.wait(now)
+        throttle.take(size, now)
+        sent += size
+    assert (sent - 30_000) / rate == pytest.approx(now)
+
+
+def test_without_a_limit_nobody_waits():
+    throttle = Throttle(None)
+    throttle.take(10**12, 0.0)
+    assert throttle.wait(0.0) == 0.0

@@ -1,0 +1,326 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Worker processes, held against a small server that keeps what it is sent and misbehaves as it is told."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import signal
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+import pytest
+from child_processes import alive, pids_of, wait_for
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
+    settings_from,
+    sync_argument_spec,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
+
+OLD = time.time() - 3600
+EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+ODD_KEYS = ("a b.png", "a+b.png", "100%.png", "a#b?.png", "ü€😀.png", "a\nb.png", "quo'te\".png", "~t.png", "a=b&c.png")
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        path = unquote(self.path)
+        key = path[1:] if self.headers["host"].startswith("media.") else path.partition("/media/")[2]
+        with self.server.lock:
+            self.server.seen.append((key, self.headers.get("user-agent", "")))
+            fault = self.server.faults.pop(0) if self.server.faults else None
+        if callable(fault):
+            fault(self, key)
+            return
+        if self.headers.get("content-md5", "") not in (
+            "",
+            base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
+        ):
+            self.answer(400)
+            return
+        with self.server.lock:
+            self.server.objects[key] = (body, dict(self.headers))
+        if fault == "reset after":
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.answer(200, {"ETag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'})
+
+    def do_GET(self):
+        self.answer(200, {"Content-Type": "application/xml"}, EMPTY_LISTING)
+
+    def answer(self, status, headers=None, body=b""):
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+def status(number, code=""):
+    body = f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode() if code else b""
+    return lambda handler, _key: handler.answer(number, {}, body)
+
+
+def reset_before(handler, _key):
+    handler.close_connection = True
+    handler.connection.close()
+
+
+def truncated(handler, _key):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    reset_before(handler, _key)
+
+
+def nonsense(handler, _key):
+    handler.wfile.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+    reset_before(handler, _key)
+
+
+def wrong_etag(handler, _key):
+    handler.answer(200, {"ETag": f'"{"0" * 32}"'})
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, _request, _address):
+        """Say nothing of connections that were reset, which is what is tested."""
+
+
+class World:
+    def __init__(self, path, number=2):
+        self.src = path / "tree"
+        self.src.mkdir()
+        self.state = path / "state"
+        self.server = None
+        self.workers = Workers(number, self.store)
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server.lock, self.server.objects, self.server.faults, self.server.seen = threading.Lock(), {}, [], []
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def store(self, endpoint=None, style="auto"):
+        # A worker was forked before the port was known: it learns it from the tree's own folder.
+        endpoint = endpoint or (self.src.parent / "endpoint").read_text()
+        options = ConnectionOptions(
+            endpoint_url=endpoint,
+            region="us-east-1",
+            access_key="key",
+            secret_key="secret",
+            addressing_style=style,
+            aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}},
+        )
+        return Store(lambda: s3_client(options), "media", "", acl=True)
+
+    def write(self, key, content=b"x", mode=0o644):
+        path = self.src / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
+        os.utime(path, (OLD, OLD))
+
+    def sync(self, *, style="auto", host="127.0.0.1", **options):
+        (self.src.parent / "endpoint").write_text(f"http://{host}:{self.server.server_port}")
+        params = {name: spec.get("default") for name, spec in sync_argument_spec().items()}
+        params.update(
+            {"src": str(self.src), "bucket": "media", "state_dir": str(self.state), "settle_seconds": 0, **options}
+        )
+        settings = settings_from(params, check_mode=False)
+        assert settings.rules.mode is ExposureMode.ACL
+        return sync(settings, self.store(style=style), workers=self.workers)
+
+    def close(self):
+        self.workers.close()
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+class TestSending:
+    def test_every_byte_and_header_arrives(self, world):
+        wanted = {f"accounts/{name}": name.encode() * 10 for name in ODD_KEYS}
+        wanted["cache/empty.png"] = b""
+        wanted["cache/middle.mp4"] = os.urandom(700_000)
+        for key, content in wanted.items():
+            world.write(key, content)
+        world.write("media_attachments/suspended.png", b"s", 0o600)
+        result = world.sync().as_dict()
+        assert result["failures"] == []
+        assert result["uploads_by"] == {"lean": len(wanted) + 1, "boto3": 0}
+        # One look whether the bucket holds what a new journal can't know.
+        assert result["requests"] == {"ListObjectsV2": 1, "PutObject": len(wanted) + 1}
+        assert {key: body for key, (body, _headers) in world.server.objects.items() if key in wanted} == wanted
+        headers = world.server.objects["cache/middle.mp4"][1]
+        assert headers["content-type"] == "video/mp4"
+        assert headers["cache-control"] == "public, max-age=315576000, immutable"
+        assert headers["x-amz-acl"] == "public-read"
+        assert world.server.objects["media_attachments/suspended.png"][1]["x-amz-acl"] == "private"
+
+    def test_a_bucket_that_is_part_of_the_hosts_name(self, tmp_path, monkeypatch):
+        real = socket.getaddrinfo
+
+        def everything_is_here(_name, *others, **words):
+            return real("127.0.0.1", *others, **words)
+
+        monkeypatch.setattr(socket, "getaddrinfo", everything_is_here)
+        world = World(tmp_path)
+        try:
+            world.write("accounts/a b.png")
+            report = world.sync(style="virtual", host="store.example.org")
+            assert report.as_dict()["uploads_by"] == {"lean": 1, "boto3": 0}
+            (headers,) = [headers for _body, headers in world.server.objects.values()]
+            assert headers["host"] == f"media.store.example.org:{world.server.server_port}"
+            assert list(world.server.objects) == ["accounts/a b.png"]
+        finally:
+            world.close()
+
+    def test_an_unchanged_tree_costs_no_request(self, world, tmp_path):
+        world.write("accounts/a.png")
+        assert world.sync().error is None
+        world.server.seen.clear()
+        world.workers.close()
+        world.workers = Workers(1, world.store)
+        assert world.sync().as_dict()["requests"] == {}
+        assert world.server.seen == []
+
+    @pytest.mark.parametrize(
+        ("fault", "cause"),
+        [
+            (status(500, "InternalError"), "500"),
+            (status(503, "SlowDown"), "503"),
+            (status(429, "TooManyRequests"), "429"),
+            (status(307), "307"),
+            (reset_before, "connection"),
+            ("reset after", "connection"),
+            (truncated, "connection"),
+            (nonsense, "connection"),
+            (wrong_etag, "changed"),
+        ],
+        ids=["500", "503", "429", "307", "reset before", "reset after", "truncated", "nonsense", "wrong etag"],
+    )
+    def test_what_is_no_plain_success_is_done_by_boto3(self, world, fault, cause):
+        world.server.faults = [fault]
+        for number in range(20):
+            world.write(f"accounts/{number}.png", b"%d" % number)
+        result = world.sync().as_dict()
+        assert result["failures"] == []
+        assert result["uploads_by"] == {"lean": 19, "boto3": 1}
+        assert result["retries"] == {cause: 1}
+        assert {key: body for key, (body, _headers) in world.server.objects.items()} == {
+            f"accounts/{number}.png": b"%d" % number for number in range(20)
+        }
+
+    def test_a_store_that_only_refuses_ends_the_run_with_its_word(self, world):
+        world.server.faults = [status(403, "AccessDenied")] * 1000
+        for number in range(50):
+            world.write(f"accounts/{number}.png")
+        report = world.sync()
+        assert "AccessDenied" in report.error or "not allowed" in report.error
+        assert report.as_dict()["actions"]["upload"]["count"] == 0
+        assert world.server.objects == {}
+
+    def test_a_file_that_is_gone_after_an_answer_was_lost_is_not_forgotten(self, world):
+        world.write("accounts/a.png")
+
+        def vanish(handler, key):
+            (world.src / key).unlink()
+            world.server.objects[key] = (b"x", {})
+            reset_before(handler, key)
+
+        world.server.faults = [vanish]
+        result = world.sync().as_dict()
+        assert result["left_out"]["vanished"]["count"] == 1
+        world.workers.close()
+        world.workers = Workers(1, world.store)
+        report = world.sync(delete="own")
+        # It knows of the object, and won't delete it only since the tree is empty.
+        assert "no file at all" in report.error
+
+    def test_bytes_are_limited(self, world):
+        for number in range(10):
+            world.write(f"accounts/{number}.png", b"x" * 20_000)
+        started = time.monotonic()
+        assert world.sync(bandwidth_limit=200_000).error is None
+        assert time.monotonic() - started > 0.5
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+class TestEnds:
+    def test_a_worker_that_is_killed_is_reported_and_the_next_run_finishes(self, world):
+        victim = pids_of(world.workers)[0]
+
+        def kill(handler, key):
+            os.kill(victim, signal.SIGKILL)
+            reset_before(handler, key)
+
+        world.server.faults = [None] * 5 + [kill]
+        for number in range(200):
+            world.write(f"accounts/{number}.png", b"%d" % number)
+        report = world.sync()
+        result = report.as_dict()
+        assert report.error is not None
+        assert result["failed_count"] >= 1
+        assert result["failed_count"] + result["actions"]["upload"]["count"] == 200
+        assert "ended from outside" in result["failures"][0]["error"]
+        world.workers.close()
+        world.workers = Workers(1, world.store)
+        assert world.sync().error is None
+        assert len(world.server.objects) == 200
+
+    def test_all_workers_killed(self, world):
+        for pid in pids_of(world.workers):
+            os.kill(pid, signal.SIGKILL)
+        world.write("accounts/a.png")
+        report = world.sync()
+        assert report.error is not None
+        assert report.as_dict()["actions"]["upload"]["count"] == 0
+
+    def test_closing_leaves_no_process(self, world):
+        pids = pids_of(world.workers)
+        assert all(os.path.exists(f"/proc/{pid}") for pid in pids)
+        world.workers.close()
+        assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+    def test_workers_die_with_their_parent(self, tmp_path):
+        reading, writing = os.pipe()
+        parent = os.fork()
+        if not parent:
+            workers = Workers(2, lambda: None)
+            os.write(writing, " ".join(map(str, pids_of(workers))).encode())
+            time.sleep(60)
+            os._exit(0)
+        pids = [int(pid) for pid in os.read(reading, 100).split()]
+        assert len(pids) == 2
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+        wait_for(lambda: not any(alive(pid) for pid in pids))
