@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[5] / "support"))
 
 from small_s3 import Manners, SmallS3
 
