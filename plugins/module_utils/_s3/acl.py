@@ -24,26 +24,42 @@ class Acl(t.NamedTuple):
     readable: everybody can read the object.
     changeable: everybody, or every account of the provider, can change the ACL or more.
     closed: neither everybody nor every account of the provider is granted anything.
+    canned: the canned ACL that it amounts to, C(private) or C(public-read), None where it is neither.
     """
 
     readable: bool
     changeable: bool
     closed: bool
+    canned: str | None = None
 
 
-def acl_of(grants: t.Iterable[t.Mapping[str, t.Any]]) -> Acl:
-    """Return what grants, in the shape of boto3's C(get_object_acl), amount to."""
+def acl_of(answer: t.Mapping[str, t.Any]) -> Acl:
+    """Return what an answer to GetObjectAcl, in the shape of boto3's, amounts to."""
+    grants = answer.get("Grants") or []
     given = [(str((grant.get("Grantee") or {}).get("URI") or ""), str(grant.get("Permission"))) for grant in grants]
     open_grants = [(group, right) for group, right in given if group in (_EVERYBODY, _EVERY_ACCOUNT)]
     return Acl(
         readable=any(group == _EVERYBODY and right in _READS for group, right in open_grants),
         changeable=any(right in _CHANGES for _group, right in open_grants),
         closed=not open_grants,
+        canned=_canned((answer.get("Owner") or {}).get("ID"), grants),
     )
 
 
-def grants_of(answer: bytes) -> list[dict[str, t.Any]]:
-    """Return the grants of an answer to GetObjectAcl in the shape of boto3.
+def _canned(owner: str | None, grants: t.Iterable[t.Mapping[str, t.Any]]) -> str | None:
+    others = [
+        (grantee.get("URI"), grant.get("Permission"))
+        for grant in grants
+        for grantee in [grant.get("Grantee") or {}]
+        if owner is None or grantee.get("ID") != owner
+    ]
+    if not others:
+        return "private"
+    return "public-read" if others == [(_EVERYBODY, "READ")] else None
+
+
+def parsed(answer: bytes) -> dict[str, t.Any]:
+    """Return an answer to GetObjectAcl in the shape of boto3's.
 
     Raises ValueError: it is no such answer.
     """
@@ -53,10 +69,13 @@ def grants_of(answer: bytes) -> list[dict[str, t.Any]]:
         raise ValueError(f"no XML: {error}") from error
     if root.tag.rpartition("}")[2] != "AccessControlPolicy" or root.find("{*}AccessControlList") is None:
         raise ValueError(f"no ACL, but {root.tag[:80]}")
-    return [
-        {
-            "Grantee": {"URI": grant.findtext("{*}Grantee/{*}URI")},
-            "Permission": grant.findtext("{*}Permission"),
-        }
-        for grant in root.iterfind("{*}AccessControlList/{*}Grant")
-    ]
+    return {
+        "Owner": {"ID": root.findtext("{*}Owner/{*}ID")},
+        "Grants": [
+            {
+                "Grantee": {"ID": grant.findtext("{*}Grantee/{*}ID"), "URI": grant.findtext("{*}Grantee/{*}URI")},
+                "Permission": grant.findtext("{*}Permission"),
+            }
+            for grant in root.iterfind("{*}AccessControlList/{*}Grant")
+        ],
+    }

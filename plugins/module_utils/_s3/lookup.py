@@ -16,7 +16,7 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl, acl_of, grants_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl, acl_of, parsed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, translate
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys, Signer, encoded
@@ -30,21 +30,25 @@ class Head(t.NamedTuple):
     """What a store keeps of an object beside its content.
 
     etag: without quotes. encrypted: with a key that makes the ETag something else than a digest of the content.
+    storage_class: None where the store does not tell it, which stands for C(STANDARD). size: in bytes, where told.
     """
 
     content_type: str | None
     cache_control: str | None
     etag: str
     encrypted: bool
+    storage_class: str | None = None
+    size: int | None = None
 
 
 class Lookup:
     """Asks for the objects of one bucket. Safe for several threads, each of which keeps a connection."""
 
-    def __init__(self, client: t.Any, bucket: str) -> None:
-        """Use `client` (boto3) for all that is not plain."""
+    def __init__(self, client: t.Any, bucket: str, count: t.Callable[[str], None] | None = None) -> None:
+        """Use `client` (boto3) for all that is not plain; `count` is called with the operation of all else."""
         self._client = client
         self._bucket = bucket
+        self._count = count
         self._address = address_of(client, bucket)
         self._context = self._address.context() if self._address else None
         self._own = threading.local()
@@ -58,7 +62,7 @@ class Lookup:
 
     def head(self, key: str) -> Head | None:
         """Return what the store keeps of `key`, None where it has no such object. Raises S3Error."""
-        quick = self._quickly("HEAD", key, "")
+        quick = self._quickly("HeadObject", "HEAD", key, "")
         if quick is not None and quick[0].get("etag"):
             headers, _body = quick
             return _head(
@@ -67,6 +71,8 @@ class Lookup:
                 headers.get("etag", ""),
                 headers.get("x-amz-server-side-encryption", ""),
                 "x-amz-server-side-encryption-customer-algorithm" in headers,
+                headers.get("x-amz-storage-class"),
+                headers.get("content-length"),
             )
         answer = self._thoroughly("HeadObject", "head_object", key)
         if answer is None:
@@ -77,20 +83,22 @@ class Lookup:
             str(answer.get("ETag", "")),
             str(answer.get("ServerSideEncryption", "")),
             "SSECustomerAlgorithm" in answer,
+            answer.get("StorageClass"),
+            answer.get("ContentLength"),
         )
 
     def acl(self, key: str) -> Acl | None:
         """Return the ACL of `key`, None where there is no such object. Raises S3Error."""
-        quick = self._quickly("GET", key, "acl")
+        quick = self._quickly("GetObjectAcl", "GET", key, "acl")
         if quick is not None:
             try:
-                return acl_of(grants_of(quick[1]))
+                return acl_of(parsed(quick[1]))
             except ValueError:
                 pass  # boto3 says best what is the matter
         answer = self._thoroughly("GetObjectAcl", "get_object_acl", key)
-        return None if answer is None else acl_of(answer.get("Grants") or [])
+        return None if answer is None else acl_of(answer)
 
-    def _quickly(self, method: str, key: str, query: str) -> tuple[t.Mapping[str, str], bytes] | None:
+    def _quickly(self, operation: str, method: str, key: str, query: str) -> tuple[t.Mapping[str, str], bytes] | None:
         if self._address is None:
             return None
         line: _Line | None = getattr(self._own, "line", None)
@@ -98,6 +106,8 @@ class Lookup:
             line = self._own.line = _Line(self._address, self._context, lambda: keys_of(self._client))
             with self._lock:
                 self._lines.append(line)
+        if self._count is not None:
+            self._count(operation)
         return line.ask(method, key, query)
 
     def _thoroughly(self, operation: str, method: str, key: str) -> dict[str, t.Any] | None:
@@ -165,6 +175,24 @@ class _Line:
         return self._signer
 
 
-def _head(content_type: str | None, cache_control: str | None, etag: str, encryption: str, customer_key: bool) -> Head:
-    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
-    return Head(content_type, cache_control, etag.strip('"'), encryption.startswith("aws:kms") or customer_key)
+def _head(
+    content_type: str | None,
+    cache_control: str | None,
+    etag: str,
+    encryption: str,
+    customer_key: bool,
+    storage_class: str | None,
+    size: str | int | None,
+) -> Head:
+    told = int(size) if size is not None and str(size).isdecimal() else None
+    return Head(
+        content_type, cache_control, etag.strip('"'), hides_digest(encryption, customer_key), storage_class, told
+    )
+
+
+def hides_digest(encryption: str, customer_key: bool) -> bool:
+    """Return whether an object that is encrypted so has an ETag that is no digest of its content.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: with KMS or a key of one's own.
+    """
+    return encryption.startswith("aws:kms") or customer_key

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Callable, NamedTuple, Optional, Protocol
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
@@ -23,6 +24,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     UnsupportedError,
     translate,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup, hides_digest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Exposure,
@@ -33,7 +35,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.
 
 DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _STANDARD = "STANDARD"  # which no store spells out
-_EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
 # XML 1.0 can't hold control characters, and its readers may change line ends and strip spaces: a batch with such a key
@@ -85,6 +86,7 @@ class Store:
         self.requests: Counter[str] = Counter()
         self._make_client = make_client
         self._client: Any = None
+        self._lookup: Optional[Lookup] = None
         self._client_lock = threading.Lock()
         self._acl = acl
         self._batches = True
@@ -98,6 +100,7 @@ class Store:
                 client = self._make_client()
                 client.meta.events.register("before-send.s3", self._count)
                 client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
+                self._lookup = Lookup(client, self.bucket, self._note)
                 self._client = client
         return self._client
 
@@ -184,22 +187,21 @@ class Store:
 
     def head(self, key: str) -> Optional[Stored]:
         """Return what the store says of an object, None where it has none."""
-        try:
-            return _stored(self._call("HeadObject", "head_object", Key=self._name(key)))
-        except NotFoundError as error:
-            if error.code == "NoSuchBucket":
-                raise
+        found = self._asking().head(self._name(key))
+        if found is None:
             return None
+        return Stored(found.etag, not found.encrypted and bool(_MD5_ETAG.match(found.etag)), found.size)
 
     def describe(self, key: str) -> Optional[Described]:
         """Return the headers of an object, None where it is gone."""
-        try:
-            answer = self._call("HeadObject", "head_object", Key=self._name(key))
-        except NotFoundError as error:
-            if error.code == "NoSuchBucket":
-                raise
+        found = self._asking().head(self._name(key))
+        if found is None:
             return None
-        return Described(*(str(answer.get(name) or "") for name in ("ContentType", "CacheControl", "StorageClass")))
+        return Described(found.content_type or "", found.cache_control or "", found.storage_class or "")
+
+    def acl(self, key: str) -> Optional[Acl]:
+        """Return the ACL of an object, None where it is gone."""
+        return self._asking().acl(self._name(key))
 
     def describe_anew(self, key: str, headers: Headers, exposure: Exposure, *, etag: str) -> str:
         """Give an object other headers and its exposure, by a copy onto itself, and return its new ETag.
@@ -216,22 +218,6 @@ class Store:
             **self._arguments(headers, exposure),
         )
         return str((answer.get("CopyObjectResult") or {}).get("ETag") or etag).strip('"')
-
-    def exposure(self, key: str) -> Optional[Exposure]:
-        """Return the exposure that an object's ACL gives it, None where it is neither of the two canned ones.
-
-        Raises NotFoundError where it is gone.
-        """
-        answer = self._call("GetObjectAcl", "get_object_acl", Key=self._name(key))
-        owner = (answer.get("Owner") or {}).get("ID")
-        others = [
-            (grant["Grantee"].get("URI"), grant.get("Permission"))
-            for grant in answer.get("Grants") or []
-            if owner is None or grant["Grantee"].get("ID") != owner
-        ]
-        if not others:
-            return Exposure.PRIVATE
-        return Exposure.PUBLIC if others == [(_EVERYBODY, "READ")] else None
 
     def delete(self, keys: Sequence[str]) -> dict[str, S3Error]:
         """Delete up to `DELETE_BATCH` objects and return what went wrong, by key. A missing object is no error."""
@@ -323,9 +309,18 @@ class Store:
             # An error of the file that is read comes through translate as it is.
             raise translate(error, operation) from error
 
+    def _asking(self) -> Lookup:
+        self.connect()
+        if self._lookup is None:
+            raise AssertionError("a client comes with its lookup")
+        return self._lookup
+
     def _count(self, event_name: str, **_arguments: Any) -> None:
+        self._note(event_name.rpartition(".")[2])
+
+    def _note(self, operation: str) -> None:
         with self._count_lock:
-            self.requests[event_name.rpartition(".")[2]] += 1
+            self.requests[operation] += 1
 
     def _add_md5(self, request: Any, **_arguments: Any) -> None:
         """Replace botocore's checksum by the Content-MD5 that older stores insist on."""
@@ -356,10 +351,6 @@ def _stored(answer: dict[str, Any]) -> Stored:
 
 
 def stored_as(etag: str, encryption: str, customer_key: bool, size: Optional[int] = None) -> Stored:
-    """Return what an answer's ETag and its headers on encryption say of an object.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: with KMS or a key of one's own an ETag is no MD5.
-    """
+    """Return what an answer's ETag and its headers on encryption say of an object."""
     etag = etag.strip('"')
-    encrypted = encryption.startswith("aws:kms") or customer_key
-    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not encrypted, size)
+    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not hides_digest(encryption, customer_key), size)

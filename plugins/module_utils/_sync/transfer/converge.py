@@ -27,7 +27,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     RowState,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules, applied_word
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import CANNED_ACL, Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import (
     is_md5,
     sniffed,
@@ -77,14 +77,13 @@ class Examiner:
             return Need(headers, acl=False)
         if row.applied or headers is not None:
             return Need(headers, acl=True)
+        if self._store is None:
+            return Need(None, acl=True)
         try:
-            return Need(None, acl=self._store is None or self._store.exposure(action.key) is not exposure)
+            kept = self._store.acl(action.key)
         except (PermissionDeniedError, UnsupportedError):
             return Need(None, acl=True)
-        except NotFoundError as error:
-            if error.code == "NoSuchBucket":
-                raise
-            return None
+        return None if kept is None else Need(None, acl=kept.canned != CANNED_ACL[exposure])
 
     def _headers(self, action: Action, row: Row) -> Optional[Headers]:
         if row.headers == (action.headers or self._rules.headers(action.key)).fingerprint:

@@ -27,31 +27,51 @@ def answer(*grants, namespace=NAMESPACE):
 
 @pytest.mark.parametrize("namespace", ["", NAMESPACE])
 @pytest.mark.parametrize(
-    ("grants", "readable", "changeable", "closed"),
+    ("grants", "readable", "changeable", "closed", "canned"),
     [
-        ([], False, False, True),
-        ([("AllUsers", "READ")], True, False, False),
-        ([("AllUsers", "FULL_CONTROL")], True, True, False),
-        ([("AllUsers", "READ"), ("AllUsers", "WRITE")], True, True, False),
-        ([("AllUsers", "READ_ACP")], False, False, False),
-        ([("AuthenticatedUsers", "READ")], False, False, False),
-        ([("AuthenticatedUsers", "WRITE_ACP")], False, True, False),
+        ([], False, False, True, "private"),
+        ([("AllUsers", "READ")], True, False, False, "public-read"),
+        ([("AllUsers", "FULL_CONTROL")], True, True, False, None),
+        ([("AllUsers", "READ"), ("AllUsers", "WRITE")], True, True, False, None),
+        ([("AllUsers", "READ_ACP")], False, False, False, None),
+        ([("AuthenticatedUsers", "READ")], False, False, False, None),
+        ([("AuthenticatedUsers", "WRITE_ACP")], False, True, False, None),
     ],
 )
-def test_what_everybody_is_granted(namespace, grants, readable, changeable, closed):
-    found = under_test.acl_of(under_test.grants_of(answer(*grants, namespace=namespace)))
-    assert found == under_test.Acl(readable, changeable, closed)
+def test_what_everybody_is_granted(namespace, grants, readable, changeable, closed, canned):
+    found = under_test.acl_of(under_test.parsed(answer(*grants, namespace=namespace)))
+    assert found == under_test.Acl(readable, changeable, closed, canned)
+
+
+def grant(right, **grantee):
+    return {"Grantee": grantee, "Permission": right}
+
+
+MINE = grant("FULL_CONTROL", ID="1", Type="CanonicalUser")
+EVERYBODY = grant("READ", Type="Group", URI=f"{GROUPS}/AllUsers")
 
 
 def test_boto3_says_the_same():
-    grants = [
-        {"Grantee": {"ID": "1", "Type": "CanonicalUser"}, "Permission": "FULL_CONTROL"},
-        {"Grantee": {"Type": "Group", "URI": f"{GROUPS}/AllUsers"}, "Permission": "READ"},
-    ]
-    assert under_test.acl_of(grants) == under_test.Acl(readable=True, changeable=False, closed=False)
+    found = under_test.acl_of({"Owner": {"ID": "1"}, "Grants": [MINE, EVERYBODY]})
+    assert found == under_test.Acl(readable=True, changeable=False, closed=False, canned="public-read")
+
+
+@pytest.mark.parametrize(
+    ("owner", "grants", "canned"),
+    [
+        ({"ID": "1"}, [MINE, grant("READ", ID="2")], None),
+        ({"ID": "1"}, [MINE, EVERYBODY, grant("READ", ID="2")], None),
+        # Who owns an object that comes without its owner can't be told: what it is granted may be another's.
+        ({}, [MINE], None),
+        ({}, [], "private"),
+        ({}, [EVERYBODY], "public-read"),
+    ],
+)
+def test_a_canned_acl_grants_nothing_to_other_accounts(owner, grants, canned):
+    assert under_test.acl_of({"Owner": owner, "Grants": grants}).canned == canned
 
 
 @pytest.mark.parametrize("said", [b"", b"<html><body>", b"<html/>", b"<AccessControlPolicy/>"])
 def test_what_is_no_acl_grants_nothing_but_an_error(said):
     with pytest.raises(ValueError, match="no "):
-        under_test.grants_of(said)
+        under_test.parsed(said)

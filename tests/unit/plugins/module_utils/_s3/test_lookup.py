@@ -20,7 +20,7 @@ OPEN = (
     b"<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission>"
     b"</Grant></AccessControlList></AccessControlPolicy>"
 )
-KEPT = {"Content-Type": "image/png", "Cache-Control": "max-age=1", "ETag": '"abc"'}
+KEPT = {"Content-Type": "image/png", "Cache-Control": "max-age=1", "ETag": '"abc"', "x-amz-storage-class": "GLACIER"}
 
 
 @pytest.fixture
@@ -38,6 +38,14 @@ def lookup(web):
     found.close()
 
 
+@pytest.fixture
+def counted(lookup, monkeypatch):
+    """The operations that were counted."""
+    found = []
+    monkeypatch.setattr(lookup, "_count", found.append)
+    return found
+
+
 def boto3_asked(web):
     return sum("amz-sdk-request" in headers for _method, _path, headers, _port in web.requests)
 
@@ -45,14 +53,22 @@ def boto3_asked(web):
 def test_plain_answers_come_over_one_kept_connection_without_boto3(web, lookup):
     web.answer = lambda method, path, headers: (200, KEPT, b"" if method == "HEAD" else OPEN)
     for _time in range(3):
-        assert lookup.head("cache/a b+ü.png") == under_test.Head("image/png", "max-age=1", "abc", encrypted=False)
-        assert lookup.acl("cache/a b+ü.png") == Acl(readable=True, changeable=False, closed=False)
+        assert lookup.head("cache/a b+ü.png") == under_test.Head("image/png", "max-age=1", "abc", False, "GLACIER", 0)
+        assert lookup.acl("cache/a b+ü.png") == Acl(readable=True, changeable=False, closed=False, canned="public-read")
     assert {(method, path) for method, path, _headers, _port in web.requests} == {
         ("HEAD", "/media/cache/a%20b%2B%C3%BC.png"),
         ("GET", "/media/cache/a%20b%2B%C3%BC.png?acl"),
     }
     assert len({port for _method, _path, _headers, port in web.requests}) == 1
     assert boto3_asked(web) == 0
+
+
+def test_what_boto3_does_not_send_is_counted(web, lookup, counted):
+    web.answer = lambda method, path, headers: (503, {}, b"") if len(web.requests) < 3 else (200, KEPT, OPEN)
+    lookup.head("a")
+    lookup.acl("a")
+    assert counted == ["HeadObject", "GetObjectAcl"]
+    assert len(web.requests) - boto3_asked(web) == 2
 
 
 def test_a_store_that_ends_each_connection_is_asked_all_the_same(web, lookup):
