@@ -61,12 +61,12 @@ def environment(added: Mapping[str, str]) -> dict[str, str]:
 def module(name: str, collections: str, arguments: dict[str, Any], task: Task) -> Command:
     """Return the command that runs a module as Ansible does: a process of its own, arguments on its standard input."""
     given = {**arguments, "_ansible_remote_tmp": str(task.work), "_ansible_keep_remote_files": False}
+    return Command([task.python, "-m", name], _importing(collections), json.dumps({"ANSIBLE_MODULE_ARGS": given}))
+
+
+def _importing(collections: str) -> dict[str, str]:
     path = os.pathsep.join(str(folder) for folder in (_NODE / "payload", environments.CACHE / collections))
-    return Command(
-        [task.python, "-m", name],
-        {"PYTHONPATH": path},
-        json.dumps({"ANSIBLE_MODULE_ARGS": given}),
-    )
+    return {"PYTHONPATH": path}
 
 
 def ours(task: Task, **options: Any) -> Command:
@@ -80,6 +80,18 @@ def ours(task: Task, **options: Any) -> Command:
         **options,
     }
     return module(_OURS, "collections", arguments, task)
+
+
+def _bare(task: Task) -> Command:
+    """Send in the barest way that Python has."""
+    store = task.store
+    told = {
+        "src": str(task.src),
+        "bucket": task.bucket,
+        "headers": {"cache-control": CACHE_CONTROL, "content-type": "image/png", "x-amz-acl": "public-read"},
+        **{name: getattr(store, name) for name in ("endpoint_url", "access_key", "secret_key", "region", "ca_bundle")},
+    }
+    return Command([task.python, Path(__file__).with_name("bare.py")], _importing("collections"), json.dumps(told))
 
 
 def _community(task: Task) -> Command:
@@ -180,6 +192,7 @@ RCLONE = Contender("rclone copy", _rclone, [_PEERS / "bin" / "rclone", "version"
 S5CMD = Contender("s5cmd sync", _s5cmd, [_s5cmd_program(), "version"])
 ALL = (
     OURS,
+    Contender("bare Python", _bare, []),
     RCLONE,
     S5CMD,
     Contender("s3cmd sync", _s3cmd, [_PEERS / "bin" / "python", _PEERS / "bin" / "s3cmd", "--version"], slow=True),

@@ -54,7 +54,7 @@ def _ruff() -> int:
 def _mypy() -> int:
     package = "ansible_collections.fediverse.mastodon_s3.plugins"
     settings = ("--config-file", str(ROOT / "pyproject.toml"))
-    scripts = f"{ROOT / 'tests' / 'support'}{os.pathsep}{ROOT / 'benchmarks'}"
+    scripts = os.pathsep.join(map(str, (ROOT / "tests" / "support", ROOT / "benchmarks", CACHE / "collections")))
     return _run("mypy", *settings, "-p", package, MYPYPATH=str(CACHE / "collections")) | _run(
         "mypy", *settings, *_files("tests/support/*.py", "benchmarks/*.py"), MYPYPATH=scripts
     )
