@@ -220,7 +220,7 @@ class TestTroubles:
 
     def test_rules_that_are_larger_than_a_socket_has_room_for(self, known, done):
         patterns = [f"cache/b/{number:050}" for number in range(6000)]
-        with Walkers(2) as walkers, nobody_waits_longer_than(5, walkers):
+        with Walkers(2) as walkers, nobody_waits_longer_than(60, walkers):
             report = known.sync(exclude=patterns, walkers=walkers)
         assert report.error is None
         assert done(report) == {"upload": 2}
