@@ -16,6 +16,8 @@ _EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 _EVERY_ACCOUNT = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 _READS = {"READ", "FULL_CONTROL"}
 _CHANGES = {"WRITE", "WRITE_ACP", "FULL_CONTROL"}
+# By what others than the owner are granted: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html
+_CANNED: dict[tuple[tuple[t.Any, t.Any], ...], str] = {(): "private", ((_EVERYBODY, "READ"),): "public-read"}
 
 
 class Acl(t.NamedTuple):
@@ -35,27 +37,16 @@ class Acl(t.NamedTuple):
 
 def acl_of(answer: t.Mapping[str, t.Any]) -> Acl:
     """Return what an answer to GetObjectAcl, in the shape of boto3's, amounts to."""
-    grants = answer.get("Grants") or []
-    given = [(str((grant.get("Grantee") or {}).get("URI") or ""), str(grant.get("Permission"))) for grant in grants]
-    open_grants = [(group, right) for group, right in given if group in (_EVERYBODY, _EVERY_ACCOUNT)]
+    owner = (answer.get("Owner") or {}).get("ID")
+    grants = [(grant.get("Grantee") or {}, grant.get("Permission")) for grant in answer.get("Grants") or []]
+    others = [(who.get("URI"), right) for who, right in grants if owner is None or who.get("ID") != owner]
+    open_grants = [(group, right) for group, right in others if group in (_EVERYBODY, _EVERY_ACCOUNT)]
     return Acl(
         readable=any(group == _EVERYBODY and right in _READS for group, right in open_grants),
         changeable=any(right in _CHANGES for _group, right in open_grants),
         closed=not open_grants,
-        canned=_canned((answer.get("Owner") or {}).get("ID"), grants),
+        canned=_CANNED.get(tuple(others)),
     )
-
-
-def _canned(owner: str | None, grants: t.Iterable[t.Mapping[str, t.Any]]) -> str | None:
-    others = [
-        (grantee.get("URI"), grant.get("Permission"))
-        for grant in grants
-        for grantee in [grant.get("Grantee") or {}]
-        if owner is None or grantee.get("ID") != owner
-    ]
-    if not others:
-        return "private"
-    return "public-read" if others == [(_EVERYBODY, "READ")] else None
 
 
 def parsed(answer: bytes) -> dict[str, t.Any]:

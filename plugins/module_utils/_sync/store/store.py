@@ -24,7 +24,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     UnsupportedError,
     translate,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup, hides_digest
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Head, Lookup, hides_digest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Exposure,
@@ -34,7 +34,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.listing import Page, listed
 
 DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
-_STANDARD = "STANDARD"  # which no store spells out
 CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
 # XML 1.0 can't hold control characters, and its readers may change line ends and strip spaces: a batch with such a key
@@ -48,22 +47,6 @@ class Stored(NamedTuple):
     etag: str
     digest: bool
     size: Optional[int] = None
-
-
-class Described(NamedTuple):
-    """What is kept beside an object's body; what the store does not tell is empty."""
-
-    content_type: str
-    cache_control: str
-    storage_class: str
-
-    def has(self, wanted: Headers) -> bool:
-        """Return whether this is what `wanted` asks for. A storage class that nobody asked for is right."""
-        return (
-            self.content_type == (wanted.content_type or "")
-            and self.cache_control == (wanted.cache_control or "")
-            and (wanted.storage_class is None or (self.storage_class or _STANDARD) == wanted.storage_class)
-        )
 
 
 class Reader(Protocol):
@@ -100,7 +83,6 @@ class Store:
                 client = self._make_client()
                 client.meta.events.register("before-send.s3", self._count)
                 client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
-                self._lookup = Lookup(client, self.bucket, self._note)
                 self._client = client
         return self._client
 
@@ -187,17 +169,12 @@ class Store:
 
     def head(self, key: str) -> Optional[Stored]:
         """Return what the store says of an object, None where it has none."""
-        found = self._asking().head(self._name(key))
-        if found is None:
-            return None
-        return Stored(found.etag, not found.encrypted and bool(_MD5_ETAG.match(found.etag)), found.size)
+        found = self.describe(key)
+        return None if found is None else stored_as(found.etag, found.encrypted, found.size)
 
-    def describe(self, key: str) -> Optional[Described]:
-        """Return the headers of an object, None where it is gone."""
-        found = self._asking().head(self._name(key))
-        if found is None:
-            return None
-        return Described(found.content_type or "", found.cache_control or "", found.storage_class or "")
+    def describe(self, key: str) -> Optional[Head]:
+        """Return what the store keeps beside an object's content, None where it is gone."""
+        return self._asking().head(self._name(key))
 
     def acl(self, key: str) -> Optional[Acl]:
         """Return the ACL of an object, None where it is gone."""
@@ -310,10 +287,11 @@ class Store:
             raise translate(error, operation) from error
 
     def _asking(self) -> Lookup:
-        self.connect()
-        if self._lookup is None:
-            raise AssertionError("a client comes with its lookup")
-        return self._lookup
+        client = self.connect()
+        with self._client_lock:
+            if self._lookup is None:
+                self._lookup = Lookup(client, self.bucket, self._note)
+            return self._lookup
 
     def _count(self, event_name: str, **_arguments: Any) -> None:
         self._note(event_name.rpartition(".")[2])
@@ -345,12 +323,10 @@ class _AnsweredError(Exception):
 
 def _stored(answer: dict[str, Any]) -> Stored:
     encryption = str(answer.get("ServerSideEncryption", ""))
-    return stored_as(
-        str(answer.get("ETag", "")), encryption, "SSECustomerAlgorithm" in answer, answer.get("ContentLength")
-    )
+    return stored_as(str(answer.get("ETag", "")), hides_digest(encryption, "SSECustomerAlgorithm" in answer))
 
 
-def stored_as(etag: str, encryption: str, customer_key: bool, size: Optional[int] = None) -> Stored:
-    """Return what an answer's ETag and its headers on encryption say of an object."""
+def stored_as(etag: str, encrypted: bool, size: Optional[int] = None) -> Stored:
+    """Return what an object's ETag says of it; `encrypted`: so that the ETag is no digest (`hides_digest`)."""
     etag = etag.strip('"')
-    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not hides_digest(encryption, customer_key), size)
+    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not encrypted, size)

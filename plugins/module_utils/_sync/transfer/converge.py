@@ -15,6 +15,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     S3Error,
     UnsupportedError,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Head
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     Entry,
@@ -38,6 +39,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.s
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 _MOST_COPIED_BYTES = 5 * 1024**3
+_STANDARD = "STANDARD"  # which no store spells out
 _PRECONDITION_FAILED = ("PreconditionFailed", "412")
 
 
@@ -94,7 +96,7 @@ class Examiner:
         described = self._store.describe(action.key)
         if described is None:
             return _GONE
-        return None if described.has(wanted) else wanted
+        return None if _has(described, wanted) else wanted
 
     def _wanted(self, action: Action) -> Headers:
         headers = action.headers or self._rules.headers(action.key)
@@ -190,6 +192,15 @@ class Converger:
         self._store.set_acl(action.key, Exposure.PRIVATE)
         closed = row._replace(applied=applied_word(self._rules.mode, Exposure.PRIVATE))
         return Outcome(action, Result.ACL_SET, closed)
+
+
+def _has(kept: Head, wanted: Headers) -> bool:
+    """Return whether an object has the headers that are wanted. A storage class that nobody asked for is right."""
+    return (
+        (kept.content_type or "") == (wanted.content_type or "")
+        and (kept.cache_control or "") == (wanted.cache_control or "")
+        and (wanted.storage_class is None or (kept.storage_class or _STANDARD) == wanted.storage_class)
+    )
 
 
 _GONE = Headers(None, None, None, "")

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import hides_digest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import (
     UNSIGNED_PAYLOAD,
     Keys,
@@ -122,7 +123,8 @@ class Packer:
         """Return what came of a parcel, None where the ordinary way has to see to its file once more."""
         said = answer.headers
         customer_key = "x-amz-server-side-encryption-customer-algorithm" in said
-        stored = stored_as(said.get("etag", ""), said.get("x-amz-server-side-encryption", ""), customer_key)
+        encrypted = hides_digest(said.get("x-amz-server-side-encryption", ""), customer_key)
+        stored = stored_as(said.get("etag", ""), encrypted)
         if answer.status != 200 or not stored.etag or (stored.digest and stored.etag != parcel.md5):
             return None
         action, before = parcel.action, parcel.entry
