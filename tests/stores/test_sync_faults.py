@@ -14,8 +14,8 @@ from sync_world import Visitor, World
 SHARE = 0.2
 FILES = 120
 LARGE = "cache/large.mp4"
-# A request of boto3 is tried this often, a small file once more before.
-ATTEMPTS = 6
+# A request of boto3 is tried this often, a small file once more before: so often that chance alone never uses them up.
+ATTEMPTS = 10
 OPTIONS = {
     "concurrency": 24,
     "aws_config": {"read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS}},

@@ -252,15 +252,13 @@ class Result(str, Enum):
 class Failure(NamedTuple):
     """Why an action failed. `local` means that the file could not be read; `code` is the store's word.
 
-    `fatal` failures can't get better with the next file (bad credentials, no such bucket), `systemic` ones may not
-    (permission denied, no connection): a few of those in a row, or several of these, stop a run.
-    `throttled`: one request too many.
+    `systemic` failures may not get better with the next file (bad credentials, permission denied, no connection):
+    several in a row stop a run. `throttled`: one request too many.
     """
 
     message: str
     code: str = ""
     local: bool = False
-    fatal: bool = False
     systemic: bool = False
     throttled: bool = False
 

@@ -15,9 +15,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Result,
 )
 
+# So long that a store, or something in between, which refuses a file in twenty by whim does not end a run of millions.
 STREAK = 10
-# Of what can't get better with the next file, a few are enough; a single one may be the whim of something in between.
-FATAL_STREAK = 3
 
 _ACL_REMEDY = (
     " If only public files are refused, the key lacks s3:PutObjectAcl or the bucket blocks public ACLs"
@@ -42,12 +41,12 @@ class Breaker:
             if outcome.result is not Result.SKIPPED:
                 self._streaks.pop(kind, None)
             return
-        if not failure.fatal and not failure.systemic:
+        if not failure.systemic:
             return
         code, length = self._streaks.get(kind, ("", 0))
         length = length + 1 if code == failure.code else 1
         self._streaks[kind] = (failure.code, length)
-        if length >= (FATAL_STREAK if failure.fatal else STREAK):
+        if length >= STREAK:
             denied_public = self._acl and outcome.action.exposure is Exposure.PUBLIC and "Denied" in failure.code
             self.stop(f"{failure.message}{_ACL_REMEDY if denied_public else ''} ({length} times in a row)")
 

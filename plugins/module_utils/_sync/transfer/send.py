@@ -39,7 +39,18 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import Uploader, failed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import NotRegularError, Source
 
-_FATAL_CODES = ("NoSuchBucket", "SSLError")
+# What says more of the store, or of the way to it, than of the file.
+_SYSTEMIC_CODES = ("NoSuchBucket", "SSLError")
+_SYSTEMIC = (
+    AclUnsupportedError,
+    BadCredentialsError,
+    ClockSkewError,
+    ConnectionFailedError,
+    PermissionDeniedError,
+    ThrottledError,
+    UnsupportedError,
+    WrongRegionError,
+)
 
 
 class Performer:
@@ -145,14 +156,9 @@ def unreadable(error: OSError) -> Failure:
 
 def failure_of(error: S3Error) -> Failure:
     """Return what an error of the store means for the rest of the run."""
-    fatal = error.code in _FATAL_CODES or isinstance(
-        error, (BadCredentialsError, ClockSkewError, WrongRegionError, AclUnsupportedError, UnsupportedError)
-    )
-    systemic = isinstance(error, (PermissionDeniedError, ConnectionFailedError, ThrottledError))
     return Failure(
         str(error),
         code=error.code or type(error).__name__,
-        fatal=fatal,
-        systemic=systemic,
+        systemic=error.code in _SYSTEMIC_CODES or isinstance(error, _SYSTEMIC),
         throttled=isinstance(error, ThrottledError),
     )

@@ -106,7 +106,7 @@ class ProcessTransfer:
                 for key, events in selector.select(0 if hungry else None):
                     yield from self._attend(key.data, events, selector)
             for _number, action in source:
-                yield failed(action, Failure(f"no process is left to send it {self._broken}".rstrip(), fatal=True))
+                yield failed(action, Failure(f"no process is left to send it {self._broken}".rstrip(), systemic=True))
 
     def delete(self, actions: list[Action]) -> list[Outcome]:
         """Delete one batch of objects."""
