@@ -433,7 +433,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access i
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError, check_base
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError, S3Error
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
     ConnectionOptionsError,
     connection_argument_spec,
@@ -476,11 +475,10 @@ def _run(params: dict[str, Any]) -> dict[str, Any]:
     client = s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config}), max_pool_connections=THREADS)
     store = Store(lambda: client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
     source = Source(params["src"])
-    lookup = Lookup(client, params["bucket"])
     try:
-        result = audit(question, source, store, lookup)
+        result = audit(question, source, store)
     finally:
-        lookup.close()
+        store.close()
         source.close()
     listable = is_listable_by_everybody(options, params["bucket"])
     seen = [answer for answer in (result["listable"], listable) if answer is not None]

@@ -14,7 +14,6 @@ from minio_users import minio_user
 from stores.fixtures import new_bucket
 from sync_world import COLLECTION, Visitor, World
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.audit import Question, audit
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import place_argument_spec, rules_from
@@ -200,10 +199,10 @@ def test_an_object_that_vanishes_meanwhile_is_no_error(world):
             client.delete_object(Bucket=world.bucket, Key="accounts/a.png")
             client.delete_object(Bucket=world.bucket, Key=PRIVATE[0])
 
-    source, lookup = Source(str(world.src)), Lookup(client, world.bucket)
+    source, store = Source(str(world.src)), Vanishing(lambda: client, world.bucket, "", acl=False)
     question = Question(rules, f"{world.store.endpoint_url}/{world.bucket}", world.store.ca_bundle, tuple(Inspection))
-    found = audit(question, source, Vanishing(lambda: client, world.bucket, "", acl=False), lookup)
-    lookup.close()
+    found = audit(question, source, store)
+    store.close()
     source.close()
     assert (found["counts"]["present"], found["counts"]["missing"], found["counts"]["vanished"]) == (6, 0, 2)
     assert counts(found["inspected"]["acl"]) == {"objects": 4, "public_as_wanted": 3, "private_as_wanted": 1}

@@ -18,7 +18,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymou
     Visitor,
     public_address,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Lookup
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.compare import (
     Comparison,
     Reservoir,
@@ -67,7 +66,7 @@ class Question:
     newer_than: Optional[float] = None
 
 
-def audit(question: Question, source: Source, store: Store, lookup: Lookup) -> dict[str, Any]:
+def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
     """Return what tree and bucket have and lack, and what was found of objects, in the words of the module's result.
 
     Raises:
@@ -84,8 +83,7 @@ def audit(question: Question, source: Source, store: Store, lookup: Lookup) -> d
         inspector = Inspector(
             question.rules,
             source,
-            lookup,
-            prefix=store.prefix,
+            store,
             aspects=question.aspects,
             visit=visitors.ask if visitors else None,
             patience=_PATIENCE,

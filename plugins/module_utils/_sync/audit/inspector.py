@@ -13,7 +13,7 @@ from typing import Callable, Optional, TypeVar, Union
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import Answer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Head, Lookup
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.compare import Subject
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.expectations import Expectations
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.findings import (
@@ -25,6 +25,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.pool import Patience
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import (
     ContentUnknownError,
     is_same,
@@ -57,17 +58,15 @@ class Inspector:
         self,
         rules: Rules,
         source: Source,
-        lookup: Lookup,
+        store: Store,
         *,
-        prefix: str,
         aspects: Collection[Inspection],
         visit: Optional[Callable[[str], Answer]],
         patience: int,
     ) -> None:
         self._rules = rules
         self._source = source
-        self._lookup = lookup
-        self._prefix = prefix
+        self._store = store
         self._aspects = frozenset(aspects)
         self._visit = visit
         self._expected = Expectations(rules, source)
@@ -76,7 +75,7 @@ class Inspector:
     def look(self, subject: Subject) -> Finding:
         """Return what was found of a subject."""
         key = self._rules.masked(subject.key)
-        head = _Once(lambda: self._asked(self._heads, self._lookup.head, subject.key))
+        head = _Once(lambda: self._asked(self._heads, self._store.describe, subject.key))
         try:
             return Finding(
                 key,
@@ -113,7 +112,7 @@ class Inspector:
         # Without ACLs a closed one means nothing, but an open one does.
         if Inspection.ACL not in self._aspects or (subject.public and self._rules.mode is not ExposureMode.ACL):
             return None
-        return self._asked(self._acls, self._lookup.acl, subject.key)
+        return self._asked(self._acls, self._store.acl, subject.key)
 
     def _headers(self, subject: Subject, head: _Once) -> Union[Faults, Unknown, None]:
         if Inspection.HEADERS not in self._aspects or subject.entry is None:
@@ -148,7 +147,7 @@ class Inspector:
         if patience.lost:
             return Unknown("not asked any more, as the store did not answer")
         try:
-            found = ask(self._prefix + key)
+            found = ask(key)
         except S3Error as error:
             patience.note(answered=False)
             return Unknown(error.code or str(error))

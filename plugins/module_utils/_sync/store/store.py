@@ -24,7 +24,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     UnsupportedError,
     translate,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Head, Lookup, hides_digest
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head, Objects, hides_digest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Exposure,
@@ -69,7 +69,7 @@ class Store:
         self.requests: Counter[str] = Counter()
         self._make_client = make_client
         self._client: Any = None
-        self._lookup: Optional[Lookup] = None
+        self._objects: Optional[Objects] = None
         self._client_lock = threading.Lock()
         self._acl = acl
         self._batches = True
@@ -85,6 +85,11 @@ class Store:
                 client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
                 self._client = client
         return self._client
+
+    def close(self) -> None:
+        """Close the connections that are kept without boto3."""
+        if self._objects is not None:
+            self._objects.close()
 
     def address(self) -> Optional[Address]:
         """Return where requests can be sent to without boto3, None if they can't."""
@@ -165,7 +170,7 @@ class Store:
 
     def set_acl(self, key: str, exposure: Exposure) -> None:
         """Set the canned ACL of an object. Raises NotFoundError where it is gone."""
-        self._call("PutObjectAcl", "put_object_acl", Key=self._name(key), ACL=CANNED_ACL[exposure])
+        self._small().set_acl(self._name(key), CANNED_ACL[exposure])
 
     def head(self, key: str) -> Optional[Stored]:
         """Return what the store says of an object, None where it has none."""
@@ -174,11 +179,11 @@ class Store:
 
     def describe(self, key: str) -> Optional[Head]:
         """Return what the store keeps beside an object's content, None where it is gone."""
-        return self._asking().head(self._name(key))
+        return self._small().head(self._name(key))
 
     def acl(self, key: str) -> Optional[Acl]:
         """Return the ACL of an object, None where it is gone."""
-        return self._asking().acl(self._name(key))
+        return self._small().acl(self._name(key))
 
     def describe_anew(self, key: str, headers: Headers, exposure: Exposure, *, etag: str) -> str:
         """Give an object other headers and its exposure, by a copy onto itself, and return its new ETag.
@@ -286,12 +291,13 @@ class Store:
             # An error of the file that is read comes through translate as it is.
             raise translate(error, operation) from error
 
-    def _asking(self) -> Lookup:
+    def _small(self) -> Objects:
+        """Return what small requests are made by, once there is one to be made."""
         client = self.connect()
         with self._client_lock:
-            if self._lookup is None:
-                self._lookup = Lookup(client, self.bucket, self._note)
-            return self._lookup
+            if self._objects is None:
+                self._objects = Objects(client, self.bucket, self._note)
+            return self._objects
 
     def _count(self, event_name: str, **_arguments: Any) -> None:
         self._note(event_name.rpartition(".")[2])

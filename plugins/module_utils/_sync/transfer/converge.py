@@ -15,7 +15,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     S3Error,
     UnsupportedError,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Head
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     Entry,

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import hides_digest
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import hides_digest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import (
     UNSIGNED_PAYLOAD,
     Keys,

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import Answer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import PermissionDeniedError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lookup import Head
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.compare import Subject
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.findings import Faults, Unknown
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection, Inspector
@@ -50,7 +50,7 @@ class Told:
             raise found
         return found
 
-    def head(self, key):
+    def describe(self, key):
         return self._answer("head", key)
 
     def acl(self, key):
@@ -70,7 +70,7 @@ def look(tmp_path):
 
     def run(told, *aspects, key=PUBLIC_KEY, etag=ETAG, size=SIZE, mode="acl", file=True, visit=None, times=1):
         rules = Rules(ExposureMode(mode), ("accounts/",), ("backups/",), cache_control=CACHE)
-        inspector = Inspector(rules, source, told, prefix="p/", aspects=aspects, visit=visit, patience=3)
+        inspector = Inspector(rules, source, told, aspects=aspects, visit=visit, patience=3)
         exposure = Exposure.PRIVATE if key.startswith("backups/") else Exposure.PUBLIC
         subject = Subject(key, exposure, Listed(key, size, etag), entry(key) if file else None)
         return [inspector.look(subject) for _time in range(times)][-1]
@@ -82,10 +82,10 @@ def look(tmp_path):
 ALL = tuple(Inspection)
 
 
-def test_all_is_asked_below_the_prefix_and_head_only_once(look):
+def test_all_is_asked_and_head_only_once(look):
     told = Told(head=GOOD._replace(etag="0" * 32))
     found = look(told, *ALL, etag="0" * 32, visit=lambda key: Answer(200, "", {"content-type": "image/png"}))
-    assert sorted(told.asked) == [("acl", "p/accounts/a.png"), ("head", "p/accounts/a.png")]
+    assert sorted(told.asked) == [("acl", PUBLIC_KEY), ("head", PUBLIC_KEY)]
     assert (found.acl, found.headers, found.same_content) == (CLOSED, Faults(), False)
     # The visitor's cache header is missing, but the store keeps the right one.
     assert found.visit.faults == Faults()

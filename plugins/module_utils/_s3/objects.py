@@ -2,10 +2,10 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asks the store what it keeps of single objects, with the key: quickly over a kept connection, else through boto3.
+"""Small requests about single objects, with the key: quickly over a kept connection, else through boto3.
 
-boto3 spends several times more on such a small request than it takes, and threads make it no faster. So each question
-is asked without it first; whatever is not a plain answer is left to boto3, with its retries and its errors.
+boto3 spends several times more on such a request than it takes, and threads make it no faster. So each is tried without
+it first; whatever is not plainly answered is left to boto3, with its retries and its errors.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import http.client
 import threading
 import time
 import typing as t
+from types import MappingProxyType
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl, acl_of, parsed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
@@ -22,8 +23,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys, Signer, encoded
 
 _NO_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
+_NO_BODY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
 _MOST_ANSWER_BYTES = 256 * 1024
 _OK = 200
+_NO_HEADERS: t.Mapping[str, str] = MappingProxyType({})
 
 
 class Head(t.NamedTuple):
@@ -41,8 +44,8 @@ class Head(t.NamedTuple):
     size: int | None = None
 
 
-class Lookup:
-    """Asks for the objects of one bucket. Safe for several threads, each of which keeps a connection."""
+class Objects:
+    """The objects of one bucket, but for their content. Safe for several threads, each of which keeps a connection."""
 
     def __init__(self, client: t.Any, bucket: str, count: t.Callable[[str], None] | None = None) -> None:
         """Use `client` (boto3) for all that is not plain; `count` is called with the operation of all else."""
@@ -74,7 +77,7 @@ class Lookup:
                 headers.get("x-amz-storage-class"),
                 headers.get("content-length"),
             )
-        answer = self._thoroughly("HeadObject", "head_object", key)
+        answer = self._thoroughly_or_none("HeadObject", "head_object", key)
         if answer is None:
             return None
         return _head(
@@ -95,10 +98,19 @@ class Lookup:
                 return acl_of(parsed(quick[1]))
             except ValueError:
                 pass  # boto3 says best what is the matter
-        answer = self._thoroughly("GetObjectAcl", "get_object_acl", key)
+        answer = self._thoroughly_or_none("GetObjectAcl", "get_object_acl", key)
         return None if answer is None else acl_of(answer)
 
-    def _quickly(self, operation: str, method: str, key: str, query: str) -> tuple[t.Mapping[str, str], bytes] | None:
+    def set_acl(self, key: str, canned: str) -> None:
+        """Give `key` a canned ACL. Raises S3Error, NotFoundError where there is no such object."""
+        # The digest, though of nothing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html
+        headers = {"content-md5": _NO_BODY_MD5, "x-amz-acl": canned}
+        if self._quickly("PutObjectAcl", "PUT", key, "acl", headers) is None:
+            self._thoroughly("PutObjectAcl", "put_object_acl", key, ACL=canned)
+
+    def _quickly(
+        self, operation: str, method: str, key: str, query: str, headers: t.Mapping[str, str] = _NO_HEADERS
+    ) -> tuple[t.Mapping[str, str], bytes] | None:
         if self._address is None:
             return None
         line: _Line | None = getattr(self._own, "line", None)
@@ -108,17 +120,22 @@ class Lookup:
                 self._lines.append(line)
         if self._count is not None:
             self._count(operation)
-        return line.ask(method, key, query)
+        return line.ask(method, key, query, headers)
 
-    def _thoroughly(self, operation: str, method: str, key: str) -> dict[str, t.Any] | None:
+    def _thoroughly(self, operation: str, method: str, key: str, **arguments: str) -> dict[str, t.Any]:
         try:
-            answer: dict[str, t.Any] = getattr(self._client, method)(Bucket=self._bucket, Key=key)
+            answer: dict[str, t.Any] = getattr(self._client, method)(Bucket=self._bucket, Key=key, **arguments)
         except Exception as error:
-            told = translate(error, operation)
-            if isinstance(told, NotFoundError) and told.code != "NoSuchBucket":
-                return None
-            raise told from error
+            raise translate(error, operation) from error
         return answer
+
+    def _thoroughly_or_none(self, operation: str, method: str, key: str) -> dict[str, t.Any] | None:
+        try:
+            return self._thoroughly(operation, method, key)
+        except NotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return None
 
 
 class _Line:
@@ -138,27 +155,31 @@ class _Line:
     def close(self) -> None:
         self._connection.close()
 
-    def ask(self, method: str, key: str, query: str) -> tuple[t.Mapping[str, str], bytes] | None:
+    def ask(
+        self, method: str, key: str, query: str, headers: t.Mapping[str, str]
+    ) -> tuple[t.Mapping[str, str], bytes] | None:
         """Return headers, their names in lower case, and body of a plain success, None where it is anything else."""
         try:
-            return self._exchange(method, key, query)
+            return self._exchange(method, key, query, headers)
         except (OSError, ValueError, http.client.HTTPException):
             self.close()
             return None
 
-    def _exchange(self, method: str, key: str, query: str) -> tuple[t.Mapping[str, str], bytes] | None:
+    def _exchange(
+        self, method: str, key: str, query: str, headers: t.Mapping[str, str]
+    ) -> tuple[t.Mapping[str, str], bytes] | None:
         path = self._address.path + encoded(key)
-        headers = self._signing().headers(
+        signed = self._signing().headers(
             path,
             self._address.host,
-            {},
+            headers,
             _NO_BODY_SHA256,
             time.time(),
             method=method,
             query=f"{query}=" if query else "",
         )
-        headers["user-agent"] = self._address.user_agent
-        self._connection.request(method, f"{path}?{query}" if query else path, headers=headers)
+        signed["user-agent"] = self._address.user_agent
+        self._connection.request(method, f"{path}?{query}" if query else path, headers=signed)
         response = self._connection.getresponse()
         body = response.read(_MOST_ANSWER_BYTES)
         if not response.isclosed():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import lookup as under_test
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import objects as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
@@ -24,7 +24,7 @@ KEPT = {"Content-Type": "image/png", "Cache-Control": "max-age=1", "ETag": '"abc
 
 
 @pytest.fixture
-def lookup(web):
+def objects(web):
     options = ConnectionOptions(
         endpoint_url=web.url,
         region="r",
@@ -33,16 +33,16 @@ def lookup(web):
         addressing_style="path",
         aws_config={"retries": {"mode": "standard", "total_max_attempts": 2}},
     )
-    found = under_test.Lookup(s3_client(options), "media")
+    found = under_test.Objects(s3_client(options), "media")
     yield found
     found.close()
 
 
 @pytest.fixture
-def counted(lookup, monkeypatch):
+def counted(objects, monkeypatch):
     """The operations that were counted."""
     found = []
-    monkeypatch.setattr(lookup, "_count", found.append)
+    monkeypatch.setattr(objects, "_count", found.append)
     return found
 
 
@@ -50,11 +50,13 @@ def boto3_asked(web):
     return sum("amz-sdk-request" in headers for _method, _path, headers, _port in web.requests)
 
 
-def test_plain_answers_come_over_one_kept_connection_without_boto3(web, lookup):
+def test_plain_answers_come_over_one_kept_connection_without_boto3(web, objects):
     web.answer = lambda method, path, headers: (200, KEPT, b"" if method == "HEAD" else OPEN)
     for _time in range(3):
-        assert lookup.head("cache/a b+ü.png") == under_test.Head("image/png", "max-age=1", "abc", False, "GLACIER", 0)
-        assert lookup.acl("cache/a b+ü.png") == Acl(readable=True, changeable=False, closed=False, canned="public-read")
+        assert objects.head("cache/a b+ü.png") == under_test.Head("image/png", "max-age=1", "abc", False, "GLACIER", 0)
+        assert objects.acl("cache/a b+ü.png") == Acl(
+            readable=True, changeable=False, closed=False, canned="public-read"
+        )
     assert {(method, path) for method, path, _headers, _port in web.requests} == {
         ("HEAD", "/media/cache/a%20b%2B%C3%BC.png"),
         ("GET", "/media/cache/a%20b%2B%C3%BC.png?acl"),
@@ -63,17 +65,17 @@ def test_plain_answers_come_over_one_kept_connection_without_boto3(web, lookup):
     assert boto3_asked(web) == 0
 
 
-def test_what_boto3_does_not_send_is_counted(web, lookup, counted):
+def test_what_boto3_does_not_send_is_counted(web, objects, counted):
     web.answer = lambda method, path, headers: (503, {}, b"") if len(web.requests) < 3 else (200, KEPT, OPEN)
-    lookup.head("a")
-    lookup.acl("a")
+    objects.head("a")
+    objects.acl("a")
     assert counted == ["HeadObject", "GetObjectAcl"]
     assert len(web.requests) - boto3_asked(web) == 2
 
 
-def test_a_store_that_ends_each_connection_is_asked_all_the_same(web, lookup):
+def test_a_store_that_ends_each_connection_is_asked_all_the_same(web, objects):
     web.answer = lambda method, path, headers: (200, {**KEPT, "Connection": "close"}, b"")
-    assert [lookup.head("a").etag for _time in range(4)] == ["abc"] * 4
+    assert [objects.head("a").etag for _time in range(4)] == ["abc"] * 4
 
 
 @pytest.mark.parametrize(
@@ -83,40 +85,76 @@ def test_a_store_that_ends_each_connection_is_asked_all_the_same(web, lookup):
         {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
     ],
 )
-def test_encryption_that_makes_other_etags_is_told(web, lookup, encryption):
+def test_encryption_that_makes_other_etags_is_told(web, objects, encryption):
     web.answer = lambda method, path, headers: (200, {**KEPT, **encryption}, b"")
-    assert lookup.head("a").encrypted
+    assert objects.head("a").encrypted
 
 
-def test_what_is_gone_is_none(web, lookup):
+def test_what_is_gone_is_none(web, objects):
     gone = b"<Error><Code>NoSuchKey</Code></Error>"
     web.answer = lambda method, path, headers: (404, {}, b"" if method == "HEAD" else gone)
-    assert lookup.head("a") is None
-    assert lookup.acl("a") is None
+    assert objects.head("a") is None
+    assert objects.acl("a") is None
 
 
-def test_a_bucket_that_is_gone_is_an_error(web, lookup):
+def test_a_bucket_that_is_gone_is_an_error(web, objects):
     web.answer = lambda method, path, headers: (404, {}, b"<Error><Code>NoSuchBucket</Code></Error>")
     with pytest.raises(NotFoundError):
-        lookup.acl("a")
+        objects.acl("a")
 
 
-def test_a_refusal_is_an_error(web, lookup):
+def test_a_refusal_is_an_error(web, objects):
     web.answer = lambda method, path, headers: (403, {}, b"<Error><Code>AccessDenied</Code></Error>")
     with pytest.raises(PermissionDeniedError, match="GetObjectAcl") as caught:
-        lookup.acl("a")
+        objects.acl("a")
     assert "secret" not in str(caught.value)
     with pytest.raises(PermissionDeniedError):
-        lookup.head("a")
+        objects.head("a")
 
 
-def test_boto3_tries_again_what_went_wrong(web, lookup):
+def test_boto3_tries_again_what_went_wrong(web, objects):
     web.answer = lambda method, path, headers: (503, {}, b"") if len(web.requests) < 3 else (200, KEPT, b"")
-    assert lookup.head("a").etag == "abc"
+    assert objects.head("a").etag == "abc"
     assert boto3_asked(web) == 2
 
 
-def test_an_answer_that_is_no_acl_is_left_to_boto3(web, lookup):
+def test_an_answer_that_is_no_acl_is_left_to_boto3(web, objects):
     web.answer = lambda method, path, headers: (200, {}, b"<html>no</html>" if len(web.requests) < 2 else OPEN)
-    assert lookup.acl("a").readable
+    assert objects.acl("a").readable
     assert boto3_asked(web) == 1
+
+
+def test_an_acl_is_set_over_the_kept_connection(web, objects, counted):
+    web.answer = lambda method, path, headers: (200, {}, b"")
+    for canned in ("private", "public-read"):
+        objects.set_acl("cache/a b.png", canned)
+    assert [(method, path) for method, path, _headers, _port in web.requests] == [
+        ("PUT", "/media/cache/a%20b.png?acl")
+    ] * 2
+    sent = [{name.lower(): value for name, value in headers.items()} for _m, _p, headers, _port in web.requests]
+    assert [headers["x-amz-acl"] for headers in sent] == ["private", "public-read"]
+    assert all("x-amz-acl" in headers["authorization"] for headers in sent)
+    assert {headers["content-length"] for headers in sent} == {"0"}
+    assert boto3_asked(web) == 0
+    assert counted == ["PutObjectAcl"] * 2
+
+
+def test_an_acl_that_is_not_set_at_once_is_left_to_boto3(web, objects):
+    web.answer = lambda method, path, headers: (503, {}, b"") if len(web.requests) < 3 else (200, {}, b"")
+    objects.set_acl("a", "private")
+    assert boto3_asked(web) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (404, "NoSuchKey", NotFoundError),
+        (404, "NoSuchBucket", NotFoundError),
+        (403, "AccessDenied", PermissionDeniedError),
+    ],
+)
+def test_an_acl_that_can_not_be_set_is_an_error(web, objects, status, code, error):
+    web.answer = lambda method, path, headers: (status, {}, f"<Error><Code>{code}</Code></Error>".encode())
+    with pytest.raises(error) as caught:
+        objects.set_acl("a", "private")
+    assert (caught.value.code, caught.value.operation) == (code, "PutObjectAcl")
