@@ -63,8 +63,15 @@ def address_of(client: Any, bucket: str) -> Optional[Address]:
 
 
 def keys_of(client: Any) -> Keys:
-    """Return the client's keys as they are now; those that are about to expire are renewed."""
-    found = client._request_signer._credentials.get_frozen_credentials()  # noqa: SLF001 - botocore has no public way
+    """Return the client's keys as they are now; those that are about to expire are renewed.
+
+    Raises:
+        OSError: they can't be had at the moment. Those who send without the client leave the request to it then.
+    """
+    try:
+        found = client._request_signer._credentials.get_frozen_credentials()  # noqa: SLF001 - botocore has no public way
+    except Exception as error:
+        raise OSError(f"no keys: {error}") from error
     return Keys(found.access_key, found.secret_key, found.token)
 
 

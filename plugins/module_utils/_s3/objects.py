@@ -18,7 +18,7 @@ import typing as t
 from types import MappingProxyType
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl, acl_of, parsed
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, translate
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys, Signer, encoded
 
@@ -47,13 +47,18 @@ class Head(t.NamedTuple):
 class Objects:
     """The objects of one bucket, but for their content. Safe for several threads, each of which keeps a connection."""
 
-    def __init__(self, client: t.Any, bucket: str, count: t.Callable[[str], None] | None = None) -> None:
-        """Use `client` (boto3) for all that is not plain; `count` is called with the operation of all else."""
+    def __init__(
+        self, client: t.Any, bucket: str, address: Address | None, count: t.Callable[[str], None] | None = None
+    ) -> None:
+        """Use `client` (boto3) for all that is not plain; `count` is called with the operation of all else.
+
+        address: that of the client (`address_of`), None where only the client can send.
+        """
         self._client = client
         self._bucket = bucket
         self._count = count
-        self._address = address_of(client, bucket)
-        self._context = self._address.context() if self._address else None
+        self._address = address
+        self._context = address.context() if address else None
         self._own = threading.local()
         self._lines: list[_Line] = []
         self._lock = threading.Lock()

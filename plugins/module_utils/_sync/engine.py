@@ -27,6 +27,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Note,
     Outcome,
     Problem,
+    Reason,
     SyncError,
     Trust,
 )
@@ -65,6 +66,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.s
 
 Progress = Callable[[Report], None]
 PROGRESS_SECONDS = 1.0
+# What is left out though it belongs to the tree, and not just lies in it, as a mark of an empty mount point does.
+_OF_THE_TREE = (Reason.KEPT_HOME, Reason.SETTLING)
 
 
 def sync(
@@ -262,16 +265,18 @@ class _Run:
 
     def _misses_its_files(self) -> Optional[str]:
         """Return an error where the source looks like an empty mount point."""
-        if self._tally.files.count:
+        tally = self._tally
+        left = sum(tally.skipped[reason].count for reason in _OF_THE_TREE if reason in tally.skipped)
+        if tally.seen.public + tally.seen.private + left + tally.actions["withdraw"].count:
             return None
-        known = self._tally.doomed.count
+        known = tally.doomed.count
         if self._settings.authority is Authority.BUCKET and self._journal.settled_ns is None:
             known = self._journal.count()
         if not known:
             return None
         return (
-            f"src {self._settings.src} holds no file at all, though {known} were sent from it: is its disk mounted?"
-            " Nothing was deleted"
+            f"src {self._settings.src} holds no file at all that belongs into the bucket, though {known} were sent"
+            " from it: is its disk mounted? Nothing was deleted"
         )
 
     def _delete(self) -> Optional[str]:

@@ -86,6 +86,7 @@ class ProblemKind(str, Enum):
     UNREADABLE = "unreadable"
     SYMLINK = "symlink"
     SYMLINKED_FOLDER = "symlinked_folder"
+    BROKEN_SYMLINK = "broken_symlink"
     SPECIAL_FILE = "special_file"
     BAD_NAME = "bad_name"
     LONG_KEY = "long_key"

@@ -106,6 +106,9 @@ class Tally:
         elif problem.kind is ProblemKind.SYMLINKED_FOLDER:
             remedy = "is a symlink to a folder, which is not followed: use a bind mount in its place, or exclude it"
             self._fail(problem.key, Failure(remedy, local=True))
+        elif problem.kind is ProblemKind.BROKEN_SYMLINK:
+            remedy = "is a symlink that leads nowhere: mount the disk that it leads to, remove the link, or exclude it"
+            self._fail(problem.key, Failure(remedy, local=True))
         else:
             self._skip(_REASON_OF[problem.kind], problem.key, 0)
 

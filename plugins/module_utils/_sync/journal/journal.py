@@ -272,7 +272,12 @@ class Journal:
                 "INSERT INTO rounds(authority, started_ns, watermark_ns, complete) VALUES (?,?,?,0)",
                 (authority.value, now_ns, now_ns - slack_ns),
             )
-            self._connection.execute("DELETE FROM rounds WHERE id <= ?", ((cursor.lastrowid or 0) - _ROUNDS_KEPT,))
+            # But for the one that the watermark is from.
+            self._connection.execute(
+                "DELETE FROM rounds WHERE id <= ? AND id IS NOT"
+                " (SELECT max(id) FROM rounds WHERE authority=? AND complete=1)",
+                ((cursor.lastrowid or 0) - _ROUNDS_KEPT, Authority.TREE.value),
+            )
             if authority is Authority.BUCKET and self.switched_ns is None:
                 self._connection.execute("INSERT INTO meta VALUES ('switched_ns', ?)", (str(now_ns),))
         return int(cursor.lastrowid or 0)
@@ -288,7 +293,8 @@ class Journal:
                 "UPDATE rounds SET finished_ns=?, complete=?, watermark_ns=min(watermark_ns, ?) WHERE id=?",
                 (now_ns, int(complete), now_ns if oldest_left_ns is None else oldest_left_ns, round_number),
             )
-            if complete and self.switched_ns is not None and self.settled_ns is None:
+            settled = complete and oldest_left_ns is None
+            if settled and self.switched_ns is not None and self.settled_ns is None:
                 self._connection.execute("INSERT INTO meta VALUES ('settled_ns', ?)", (str(now_ns),))
             self.commit()
 
@@ -331,7 +337,7 @@ class Journal:
 
     @property
     def settled_ns(self) -> Optional[int]:
-        """When the first run after the switch was completed; from then on modes on disk say nothing any more."""
+        """When a run after the switch first left nothing for a later one; from then on modes on disk say nothing."""
         return self._meta("settled_ns")
 
     def reopen(self) -> None:

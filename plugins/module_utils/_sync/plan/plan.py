@@ -166,13 +166,14 @@ class TreePlanner:
     def _unsettled(self, entry: Entry, row: Optional[Row]) -> bool:
         """Return whether a file that looks private may rather be in the writing.
 
-        One that is known and has only lost its mode is made private at once: that can expose nothing.
+        One that is known and has only lost its mode is made private at once: that can expose nothing. It is known as
+        well where its object was about to be taken back.
         """
         if not self.rules.hides(entry.mode) or not self.rules.is_fresh(entry, self.clock()):
             return False
         if self.rules.scope(entry.key).exposure is Exposure.PRIVATE:
             return False
-        return row is None or row.state == RowState.PENDING.value or not _same_content(entry, row)
+        return row is None or not (_same_content(entry, row) and (row.state != RowState.PENDING.value or row.applied))
 
     def _wanted(self, entry: Entry, exposure: Exposure, row: Optional[Row], *, drifted: bool) -> Step:
         headers = self.rules.headers(entry.key)
@@ -251,7 +252,12 @@ class BucketPlanner:
         if row is None and entry.ctime_ns < self.watermark_ns:
             return Note(Reason.OLDER_THAN_SWITCH, entry.key, entry.size)
         fresh = self.rules.is_fresh(entry, self.clock()) and self.rules.hides(entry.mode)
-        if fresh and self.rules.scope(entry.key).exposure is Exposure.PUBLIC:
+        in_writing = fresh and self.rules.scope(entry.key).exposure is Exposure.PUBLIC
+        may_be_shown = row is not None and row.ours and verdict.exposure is None and not self.settled
+        # What is still applied tells that its object was about to be taken back.
+        if row is not None and may_be_shown and (not in_writing or (row.applied and _same_content(entry, row))):
+            return _made_private(ActionKind.WITHDRAW, entry, row)
+        if in_writing:
             return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
         if verdict.exposure is None:
             return Note(Reason.KEPT_HOME, entry.key, entry.size)
@@ -276,13 +282,17 @@ class BucketPlanner:
         else:
             wanted = exposure is None and row.ours and row.applied != WITHDRAWN
         if wanted:
-            return Action(kind, entry.key, "now private", Exposure.PRIVATE, entry, None, row, after_switch=True)
+            return _made_private(kind, entry, row)
         if not _same_content(entry, row):
             return Note(Reason.NEWER_ON_DISK, entry.key, entry.size)
         return _UNCHANGED
 
 
 Planner = Union[TreePlanner, BucketPlanner]
+
+
+def _made_private(kind: ActionKind, entry: Entry, row: Row) -> Action:
+    return Action(kind, entry.key, "now private", Exposure.PRIVATE, entry, None, row, after_switch=True)
 
 
 def _held_against(row: Optional[Row], listed: Optional[Listed]) -> Optional[Row]:

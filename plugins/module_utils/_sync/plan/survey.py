@@ -134,7 +134,8 @@ class Survey:
             return iter(()) if delete is DeleteMode.ALL else None
         self._report.trusted = trust
         if first is None:
-            if not settings.check_mode:
+            # Where rows are known that the bucket lacks, it counts as listed only once they are sent again.
+            if not settings.check_mode and not self._journal.count():
                 self._journal.listed()
             return objects
         return chain((first,), objects)

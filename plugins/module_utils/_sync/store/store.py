@@ -69,6 +69,7 @@ class Store:
         self.requests: Counter[str] = Counter()
         self._make_client = make_client
         self._client: Any = None
+        self._address: Optional[Address] = None
         self._objects: Optional[Objects] = None
         self._client_lock = threading.Lock()
         self._acl = acl
@@ -83,6 +84,8 @@ class Store:
                 client = self._make_client()
                 client.meta.events.register("before-send.s3", self._count)
                 client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
+                # Before any other thread has the client: one that is asked where it sends to can send nothing then.
+                self._address = address_of(client, self.bucket)
                 self._client = client
         return self._client
 
@@ -93,7 +96,8 @@ class Store:
 
     def address(self) -> Optional[Address]:
         """Return where requests can be sent to without boto3, None if they can't."""
-        return address_of(self.connect(), self.bucket)
+        self.connect()
+        return self._address
 
     def keys(self) -> Keys:
         """Return the keys of the moment."""
@@ -296,7 +300,7 @@ class Store:
         client = self.connect()
         with self._client_lock:
             if self._objects is None:
-                self._objects = Objects(client, self.bucket, self._note)
+                self._objects = Objects(client, self.bucket, self._address, self._note)
             return self._objects
 
     def _count(self, event_name: str, **_arguments: Any) -> None:

@@ -36,7 +36,11 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules, applied_word
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.converge import Converger
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import Uploader, failed
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import (
+    Uploader,
+    failed,
+    unreadable,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import NotRegularError, Source
 
 # What says more of the store, or of the way to it, than of the file.
@@ -147,11 +151,6 @@ class Performer:
         if applied:
             return Outcome(action, Result.ACL_SET, row)
         return Outcome(action, Result.SKIPPED, row, reason=Reason.IN_BUCKET)
-
-
-def unreadable(error: OSError) -> Failure:
-    """Return the failure of a file that can't be read."""
-    return Failure(f"can't be read: {error.strerror or error}", local=True)
 
 
 def failure_of(error: S3Error) -> Failure:

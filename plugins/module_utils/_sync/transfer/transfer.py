@@ -25,12 +25,12 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import unchanged_row
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.converge import Examiner
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.send import (
-    Performer,
-    failure_of,
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.send import Performer, failure_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import (
+    exposure_now,
+    failed,
     unreadable,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import exposure_now, failed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import NotRegularError, Source
 
 _QUEUED_PER_WORKER = 4

@@ -71,30 +71,35 @@ class Uploader:
         for attempt in range(_ATTEMPTS):
             time.sleep(jittered(_PAUSE_SECONDS * attempt))
             try:
-                descriptor = self._source.open_file(action.key)
+                outcome, sent = self._attempt(action, sent)
             except (FileNotFoundError, NotRegularError):
                 if not sent:
                     raise
                 return Outcome(action, Result.SKIPPED, reason=Reason.VANISHED)
-            with os.fdopen(descriptor, "rb") as body:
-                before = entry_of(action.key, os.fstat(descriptor))
-                exposure = exposure_now(self._rules, action, before)
-                if exposure is None:
-                    return self.kept_home(action)
-                try:
-                    done = self._send(action, body, before, exposure)
-                except _DamagedError:
-                    sent = True
-                    continue
-                if done is None:
-                    continue
-                sent = True
-                outcome = self._settle(action, os.fstat(descriptor), before, exposure, done)
+            except OSError as error:
+                if not sent:
+                    raise
+                return failed(action, unreadable(error))  # and not forgotten, as something may be in the bucket
             if outcome is not None:
                 return outcome
         return failed(
             action, Failure(f"changed or was damaged on its way {_ATTEMPTS} times in a row, left to the next run")
         )
+
+    def _attempt(self, action: Action, sent: bool) -> tuple[Optional[Outcome], bool]:
+        """Return what came of sending a file once, None to do so again, and whether it is, or was, in the bucket."""
+        with os.fdopen(self._source.open_file(action.key), "rb") as body:
+            before = entry_of(action.key, os.fstat(body.fileno()))
+            exposure = exposure_now(self._rules, action, before)
+            if exposure is None:
+                return (self.withdraw(action) if sent else self.kept_home(action)), sent
+            try:
+                done = self._send(action, body, before, exposure)
+            except _DamagedError:
+                return None, True
+            if done is None:
+                return None, sent
+            return self._settle(action, os.fstat(body.fileno()), before, exposure, done), True
 
     def kept_home(self, action: Action) -> Outcome:
         """Leave a private file at home, and take it back where it was sent earlier."""
@@ -163,6 +168,11 @@ class Uploader:
             row = action.row._replace(applied=WITHDRAWN, state=RowState.DONE.value)
             return Outcome(action, Result.WITHDRAWN, row)
         return Outcome(action, Result.WITHDRAWN, forget=True)
+
+
+def unreadable(error: OSError) -> Failure:
+    """Return the failure of a file that can't be read."""
+    return Failure(f"can't be read: {error.strerror or error}", local=True)
 
 
 def failed(action: Action, failure: Failure, *, forget: bool = False) -> Outcome:

@@ -138,8 +138,10 @@ class Source:
             folder, name = self._folder_of(key)
         except FileNotFoundError:
             return False
-        except OSError as error:
-            return not isinstance(error, NotRegularError)
+        except NotRegularError:
+            return self._is_behind_link(key)
+        except OSError:
+            return True
         try:
             os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -148,6 +150,19 @@ class Source:
             return True
         finally:
             os.close(folder)
+        return True
+
+    def _is_behind_link(self, key: str) -> bool:
+        """Return whether a part of the way to `key` is a symlink, behind which it may be."""
+        end = key.find("/")
+        while end >= 0:
+            try:
+                mode = os.stat(key[:end].encode(), dir_fd=self._root, follow_symlinks=False).st_mode
+            except OSError:
+                return True
+            if not stat.S_ISDIR(mode):
+                return stat.S_ISLNK(mode)
+            end = key.find("/", end + 1)
         return True
 
     def _folder_of(self, key: str) -> tuple[int, bytes]:

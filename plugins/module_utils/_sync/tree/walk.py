@@ -196,13 +196,16 @@ def _native(name: str) -> bytes:
 
 
 def _no_file(folder: int, name: str, key: str, mode: int) -> Problem:
-    """Return what a path is that is neither file nor folder; a link to a folder hides whatever was below its name."""
+    """Return what a path is that is neither file nor folder; a link to a folder hides whatever was below its name.
+
+    So may one that leads nowhere: what it leads to may be a disk that is not mounted.
+    """
     if not stat.S_ISLNK(mode):
         return Problem(key, ProblemKind.SPECIAL_FILE, "neither a file nor a folder", folder=False)
     try:
         leads_to_folder = stat.S_ISDIR(os.stat(_native(name), dir_fd=folder).st_mode)
-    except OSError:
-        leads_to_folder = False
+    except OSError as error:
+        return Problem(key + "/", ProblemKind.BROKEN_SYMLINK, error.strerror or "", folder=True)
     if leads_to_folder:
         return Problem(key + "/", ProblemKind.SYMLINKED_FOLDER, "symlinks are not followed", folder=True)
     return Problem(key, ProblemKind.SYMLINK, "symlinks are not followed", folder=False)

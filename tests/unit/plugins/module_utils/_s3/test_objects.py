@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+from botocore.exceptions import CredentialRetrievalError
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import objects as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import address_of, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
     PermissionDeniedError,
+    S3Error,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
 
@@ -33,7 +38,8 @@ def objects(web):
         addressing_style="path",
         aws_config={"retries": {"mode": "standard", "total_max_attempts": 2}},
     )
-    found = under_test.Objects(s3_client(options), "media")
+    client = s3_client(options)
+    found = under_test.Objects(client, "media", address_of(client, "media"))
     yield found
     found.close()
 
@@ -158,3 +164,25 @@ def test_an_acl_that_can_not_be_set_is_an_error(web, objects, status, code, erro
     with pytest.raises(error) as caught:
         objects.set_acl("a", "private")
     assert (caught.value.code, caught.value.operation) == (code, "PutObjectAcl")
+
+
+def test_keys_that_can_not_be_renewed_leave_the_request_to_boto3(web, monkeypatch):
+    """As those of an instance profile, when the metadata service does not answer for a moment."""
+    client = s3_client(ConnectionOptions(endpoint_url=web.url, region="r", access_key="AKIA", secret_key="secret"))
+    address = dataclasses.replace(address_of(client, "media"), keys=None)
+    asked = []
+
+    class Credentials:
+        def get_frozen_credentials(self):
+            asked.append(1)
+            raise CredentialRetrievalError(provider="iam-role", error_msg="timed out")
+
+    monkeypatch.setattr(client._request_signer, "_credentials", Credentials())
+    with pytest.raises(OSError, match="timed out"):
+        keys_of(client)
+    found = under_test.Objects(client, "media", address)
+    with pytest.raises(S3Error, match="timed out"):
+        found.set_acl("a", "private")
+    found.close()
+    assert len(asked) >= 3
+    assert web.requests == []

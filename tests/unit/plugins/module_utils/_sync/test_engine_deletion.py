@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import engine
@@ -167,3 +169,54 @@ class TestDeletion:
         world.s3.hook = hook
         assert done(world.sync(delete="own")) == {"delete": 3}
         assert world.s3.count("DeleteObject") == 3
+
+
+@pytest.mark.parametrize("below", ["cache", "cache/media_attachments"])
+def test_nothing_below_a_link_whose_target_is_away(world, tmp_path, done, below):
+    for number in range(5):
+        world.write(f"cache/media_attachments/{number}.png")
+    world.write("accounts/a.png")
+    world.write("accounts/b.png")
+    assert done(world.sync(delete="own")) == {"upload": 7}
+    elsewhere = tmp_path / "disk"
+    (world.src / below).rename(elsewhere)
+    (world.src / below).symlink_to(elsewhere)
+    elsewhere.rename(tmp_path / "not mounted")
+    (world.src / "accounts/a.png").unlink()
+    report = world.sync(delete="own")
+    assert f"{below}/: is a symlink that leads nowhere" in report.error
+    assert not report.complete
+    assert done(report) == {}
+    assert len(world.s3.objects) == 7
+
+
+def test_a_first_run_is_not_complete_where_a_link_leads_nowhere(world):
+    world.write("accounts/a.png")
+    (world.src / "cache").symlink_to("/nonexistent/disk")
+    (world.src / "unknown").symlink_to("/nonexistent/disk")
+    report = world.sync()
+    assert not report.complete
+    assert report.as_dict()["failed_count"] == 1
+    assert world.sync(exclude=["cache/**"]).complete
+
+
+def test_not_from_an_empty_mount_point_with_a_mark_in_it(world, done):
+    for number in range(5):
+        world.write(f"cache/{number}.png")
+    world.sync()
+    shutil.rmtree(world.src / "cache")
+    world.write("NOT_MOUNTED")
+    report = world.sync(delete="own")
+    assert "is its disk mounted?" in report.error
+    assert done(report) == {}
+    assert len(world.s3.objects) == 5
+
+
+def test_a_tree_in_which_all_is_kept_at_home_is_no_empty_mount_point(world, done):
+    paths = [world.write(f"cache/{number}.png") for number in range(2)]
+    world.sync(exposure="policy")
+    paths[0].unlink()
+    paths[1].chmod(0o600)
+    report = world.sync(exposure="policy", delete="own")
+    assert report.error is None
+    assert done(report) == {"delete": 1, "withdraw": 1}

@@ -292,3 +292,35 @@ class TestFailures:
         assert done(report) == {}
         assert "accounts/b.png" in report.as_dict()["deletions_skipped"]
         assert "accounts/gone.png" in world.s3.objects
+
+
+def test_a_file_that_turns_private_between_two_attempts_is_taken_back(world, done, monkeypatch):
+    world.write("accounts/a.png")
+    path = world.write("media_attachments/b.png", b"one")
+
+    def change(operation, key):
+        if operation == "PutObject" and key == "media_attachments/b.png":
+            path.write_bytes(b"longer")
+
+    world.s3.after = change
+    monkeypatch.setattr(
+        upload, "jittered", lambda seconds: path.chmod(0o600) or 0.0 if path.stat().st_size > 3 else 0.0
+    )
+    assert done(world.sync(exposure="policy")) == {"upload": 1, "withdraw": 1}
+    assert set(world.s3.objects) == {"accounts/a.png"}
+
+
+def test_a_file_that_was_sent_and_can_not_be_read_again_is_not_forgotten(world, monkeypatch):
+    path = world.write("media_attachments/b.png", b"one")
+    opened = source.Source.open_file
+
+    def fail_later(self, key):
+        if path.stat().st_size > 3:
+            raise OSError(5, "Input/output error")
+        return opened(self, key)
+
+    monkeypatch.setattr(source.Source, "open_file", fail_later)
+    world.s3.after = lambda operation, key: operation == "PutObject" and path.write_bytes(b"longer")
+    report = world.sync()
+    assert "can't be read: Input/output error" in report.error
+    assert world.rows()["media_attachments/b.png"].state == "pending"

@@ -273,3 +273,56 @@ class TestReopen:
         final(switched)
         (switched.src / "accounts/a.png").unlink()
         assert done(switched.sync(reopen=True, delete="own")) == {"delete": 1}
+
+
+def refuse_deletions(world):
+    def hook(operation, _key):
+        if operation.startswith("Delete"):
+            raise world.s3.error("InternalError", 500, operation)
+
+    world.s3.hook = hook
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_withdrawal_that_failed_is_repeated(world, done, left_out, fresh):
+    path = world.write("media_attachments/b.png")
+    world.write("accounts/a.png")
+    world.sync(exposure="policy")
+    path.chmod(0o600)
+    refuse_deletions(world)
+    options = {"exposure": "policy", "authority": "bucket", "settle_seconds": 600 if fresh else 0}
+    assert not world.sync(**options).complete
+    world.s3.hook = lambda operation, key: None
+    assert done(world.sync(**options)) == {"withdraw": 1}
+    assert set(world.s3.objects) == {"accounts/a.png"}
+    assert world.sync(**options).as_dict()["changed"] is False
+
+
+def test_before_the_switch_a_withdrawal_that_failed_is_repeated_at_once(world, done):
+    path = world.write("media_attachments/b.png")
+    world.write("accounts/a.png")
+    world.sync(exposure="policy")
+    path.chmod(0o600)
+    refuse_deletions(world)
+    assert not world.sync(exposure="policy", settle_seconds=600).complete
+    world.s3.hook = lambda operation, key: None
+    assert done(world.sync(exposure="policy", settle_seconds=600)) == {"withdraw": 1}
+
+
+def test_modes_count_until_a_run_has_left_nothing(switched, left_out):
+    late = switched.write("media_attachments/late.png", b"late", 0o600)
+    assert left_out(final(switched, settle_seconds=600)) == {"settling": 1}
+    path = switched.src / "media_attachments/b.png"
+    path.chmod(0o600)
+    final(switched, settle_seconds=600)
+    assert switched.s3.acls()["media_attachments/b.png"] == PRIVATE
+    late.chmod(0o644)
+    final(switched)
+    assert switched.s3.acls()["media_attachments/late.png"] == PUBLIC
+
+
+def test_runs_after_the_switch_may_be_as_many_as_one_likes(switched):
+    for _number in range(120):
+        final(switched)
+    switched.write("accounts/late.png", b"late")
+    assert final(switched).as_dict()["actions"]["upload"]["count"] == 1

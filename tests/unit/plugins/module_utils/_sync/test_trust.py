@@ -15,6 +15,7 @@ from contextlib import closing
 import fake_s3
 import pytest
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import engine
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Authority, SyncError
 
 PUBLIC, PRIVATE = "public-read", "private"
@@ -277,3 +278,26 @@ class TestConverge:
     def test_acls_can_not_be_converged_where_there_are_none(self, world):
         with pytest.raises(SyncError, match="converge"):
             world.sync(exposure="policy", converge=["acl"])
+
+
+@pytest.mark.parametrize("trust", ["listing", "full"])
+def test_a_run_against_an_emptied_bucket_that_is_killed_is_made_up_for(world, done, monkeypatch, trust):
+    monkeypatch.setattr(engine, "PROGRESS_SECONDS", 0.0)
+    for number in range(1000):
+        world.write(f"cache/{number:04}.png")
+    world.sync()
+    world.s3.objects.clear()
+
+    class Killed(BaseException):
+        pass
+
+    def kill(report):
+        if report.tally.actions["upload"].count:
+            raise Killed
+
+    with pytest.raises(Killed):
+        world.sync(trust=trust, progress=kill)
+    assert len(world.s3.objects) < 1000
+    report = world.sync()
+    assert report.complete
+    assert len(world.s3.objects) == 1000

@@ -117,7 +117,10 @@ def test_an_exposure_that_holds_already_goes_to_the_journal():
         (False, None, ActionKind.UPLOAD),
         (True, {}, ActionKind.COMPARE),
         (True, {"size": 9}, Note),
-        (True, {"state": "pending"}, Note),
+        (True, {"state": "pending", "applied": ""}, Note),
+        (True, {"state": "pending", "size": 9}, Note),
+        # Its object was about to be deleted.
+        (True, {"state": "pending"}, ActionKind.UPLOAD),
         (False, {"size": 9}, ActionKind.UPLOAD),
     ],
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 
 import pytest
 
@@ -13,6 +14,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client i
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Exposure, Headers, SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import store as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 
 HEADERS = Headers("image/png", "public", "STANDARD_IA", "")
@@ -167,3 +169,24 @@ def test_which_etags_are_digests(requests, headers, digest):
     stored = put(made(requests, "when_required", answers=[(200, headers, b"")]))
     assert stored.digest is digest
     assert stored.etag == headers["ETag"].strip('"')
+
+
+def test_who_learns_the_address_disturbs_no_request_of_another_thread(monkeypatch):
+    """A request that is only prepared, to see where it would go, is ended by a handler that all threads would meet."""
+    learned = []
+    real = under_test.address_of
+
+    def address_of(client, bucket):
+        learned.append(store._client)  # what other threads can have by now
+        return real(client, bucket)
+
+    monkeypatch.setattr(under_test, "address_of", address_of)
+    requests = []
+    store = made(requests, "when_required")
+    store.put("a", b"", b"x" * 16, HEADERS, Exposure.PRIVATE)
+    assert learned == [None]
+    assert store.address() is not None
+    with suppress(S3Error):
+        store.acl("a")
+    assert learned == [None]
+    store.close()

@@ -94,12 +94,12 @@ def test_links_are_reported_and_not_followed(tmp_path):
     found = walk(root)
     assert [item.key for item in found if isinstance(item, Entry)] == ["file"]
     kinds = {item.key: (item.kind, item.folder) for item in found if isinstance(item, Problem)}
-    link = (ProblemKind.SYMLINK, False)
+    link, broken = (ProblemKind.SYMLINK, False), (ProblemKind.BROKEN_SYMLINK, True)
     assert kinds == {
         "away": link,
-        "dangling": link,
+        "dangling/": broken,
         "inside": link,
-        "loop": link,
+        "loop/": broken,
         "folder/": (ProblemKind.SYMLINKED_FOLDER, True),
     }
 
