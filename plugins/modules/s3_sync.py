@@ -23,7 +23,8 @@ description:
     whoever put it there, is taken over without being sent again.
   - With O(exposure=policy) and O(exposure=bucket), private files that the bucket would show to everybody are kept at
     home and reported, and if they were sent earlier by this module, they are deleted from the bucket.
-  - A symlink to a file is reported. One to a folder makes the task fail, since whatever that holds would be missing.
+  - A symlink to a file is reported. One to a folder makes the task fail, since whatever that holds would be missing,
+    and so does one that leads nowhere, as behind it may be a disk that is not mounted.
     Use a bind mount in its place, or O(exclude) it.
   - In check mode the bucket need not exist yet.
   - One file that can't be read or sent does not stop the others. The task then fails at its end, with counts and a
