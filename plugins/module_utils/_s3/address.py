@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 
+NO_BODY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="  # as Content-MD5
 _PROBE_KEY = "address"
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([^/]+)/s3/aws4_request,")
 
@@ -131,7 +132,7 @@ def _prepared(client: Any, bucket: str) -> Any:
 
     client.meta.events.register_first("before-send.s3.PutObject", stop)
     try:
-        client.put_object(Bucket=bucket, Key=_PROBE_KEY, Body=b"", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
+        client.put_object(Bucket=bucket, Key=_PROBE_KEY, Body=b"", ContentMD5=NO_BODY_MD5)
     except _PreparedError as prepared:
         return prepared.request
     finally:

@@ -15,18 +15,15 @@ import http.client
 import threading
 import time
 import typing as t
-from types import MappingProxyType
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl, acl_of, parsed
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import NO_BODY_MD5, Address, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, translate
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys, Signer, encoded
 
 _NO_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
-_NO_BODY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
 _MOST_ANSWER_BYTES = 256 * 1024
 _OK = 200
-_NO_HEADERS: t.Mapping[str, str] = MappingProxyType({})
 
 
 class Head(t.NamedTuple):
@@ -70,7 +67,7 @@ class Objects:
 
     def head(self, key: str) -> Head | None:
         """Return what the store keeps of `key`, None where it has no such object. Raises S3Error."""
-        quick = self._quickly("HeadObject", "HEAD", key, "")
+        quick = self._quickly("HeadObject", "HEAD", key, "", {})
         if quick is not None and quick[0].get("etag"):
             headers, _body = quick
             return _head(
@@ -97,7 +94,7 @@ class Objects:
 
     def acl(self, key: str) -> Acl | None:
         """Return the ACL of `key`, None where there is no such object. Raises S3Error."""
-        quick = self._quickly("GetObjectAcl", "GET", key, "acl")
+        quick = self._quickly("GetObjectAcl", "GET", key, "acl", {})
         if quick is not None:
             try:
                 return acl_of(parsed(quick[1]))
@@ -109,12 +106,12 @@ class Objects:
     def set_acl(self, key: str, canned: str) -> None:
         """Give `key` a canned ACL. Raises S3Error, NotFoundError where there is no such object."""
         # The digest, though of nothing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html
-        headers = {"content-md5": _NO_BODY_MD5, "x-amz-acl": canned}
+        headers = {"content-md5": NO_BODY_MD5, "x-amz-acl": canned}
         if self._quickly("PutObjectAcl", "PUT", key, "acl", headers) is None:
             self._thoroughly("PutObjectAcl", "put_object_acl", key, ACL=canned)
 
     def _quickly(
-        self, operation: str, method: str, key: str, query: str, headers: t.Mapping[str, str] = _NO_HEADERS
+        self, operation: str, method: str, key: str, query: str, headers: t.Mapping[str, str]
     ) -> tuple[t.Mapping[str, str], bytes] | None:
         if self._address is None:
             return None

@@ -33,6 +33,14 @@ _REASON_OF = {
     ProblemKind.BAD_NAME: Reason.BAD_NAME,
     ProblemKind.LONG_KEY: Reason.LONG_KEY,
 }
+_REMEDY_OF = {
+    ProblemKind.SYMLINKED_FOLDER: (
+        "is a symlink to a folder, which is not followed: use a bind mount in its place, or exclude it"
+    ),
+    ProblemKind.BROKEN_SYMLINK: (
+        "is a symlink that leads nowhere: mount the disk that it leads to, remove the link, or exclude it"
+    ),
+}
 _ACTION_OF = {
     Result.UPLOADED: "upload",
     Result.ACL_SET: "set_acl",
@@ -103,12 +111,8 @@ class Tally:
             self.hidden_folders.append(self._rules.masked(problem.key))
         if problem.kind is ProblemKind.UNREADABLE:
             self._fail(problem.key, Failure(f"can't be read: {problem.detail}", local=True))
-        elif problem.kind is ProblemKind.SYMLINKED_FOLDER:
-            remedy = "is a symlink to a folder, which is not followed: use a bind mount in its place, or exclude it"
-            self._fail(problem.key, Failure(remedy, local=True))
-        elif problem.kind is ProblemKind.BROKEN_SYMLINK:
-            remedy = "is a symlink that leads nowhere: mount the disk that it leads to, remove the link, or exclude it"
-            self._fail(problem.key, Failure(remedy, local=True))
+        elif problem.kind in _REMEDY_OF:
+            self._fail(problem.key, Failure(_REMEDY_OF[problem.kind], local=True))
         else:
             self._skip(_REASON_OF[problem.kind], problem.key, 0)
 

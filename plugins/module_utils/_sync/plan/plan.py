@@ -166,14 +166,13 @@ class TreePlanner:
     def _unsettled(self, entry: Entry, row: Optional[Row]) -> bool:
         """Return whether a file that looks private may rather be in the writing.
 
-        One that is known and has only lost its mode is made private at once: that can expose nothing. It is known as
-        well where its object was about to be taken back.
+        One that is known and has only lost its mode is made private at once: that can expose nothing.
         """
         if not self.rules.hides(entry.mode) or not self.rules.is_fresh(entry, self.clock()):
             return False
         if self.rules.scope(entry.key).exposure is Exposure.PRIVATE:
             return False
-        return row is None or not (_same_content(entry, row) and (row.state != RowState.PENDING.value or row.applied))
+        return row is None or not _is_in_bucket(entry, row)
 
     def _wanted(self, entry: Entry, exposure: Exposure, row: Optional[Row], *, drifted: bool) -> Step:
         headers = self.rules.headers(entry.key)
@@ -253,9 +252,8 @@ class BucketPlanner:
             return Note(Reason.OLDER_THAN_SWITCH, entry.key, entry.size)
         fresh = self.rules.is_fresh(entry, self.clock()) and self.rules.hides(entry.mode)
         in_writing = fresh and self.rules.scope(entry.key).exposure is Exposure.PUBLIC
-        may_be_shown = row is not None and row.ours and verdict.exposure is None and not self.settled
-        # What is still applied tells that its object was about to be taken back.
-        if row is not None and may_be_shown and (not in_writing or (row.applied and _same_content(entry, row))):
+        may_be_shown = verdict.exposure is None and not self.settled
+        if may_be_shown and row is not None and row.ours and (not in_writing or _is_in_bucket(entry, row)):
             return _made_private(ActionKind.WITHDRAW, entry, row)
         if in_writing:
             return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
@@ -323,6 +321,14 @@ def _why_upload(entry: Entry, row: Optional[Row]) -> Optional[str]:
 
 def _drifted(row: Row, listed: Optional[Listed]) -> bool:
     return listed is None or listed.size != row.size or bool(row.etag and listed.etag != row.etag)
+
+
+def _is_in_bucket(entry: Entry, row: Row) -> bool:
+    """Return whether the bucket has, or had until it was to be taken back, what is on disk.
+
+    A row that is pending for a deletion still says what was applied; one that is pending for an upload does not.
+    """
+    return _same_content(entry, row) and (row.state != RowState.PENDING.value or bool(row.applied))
 
 
 def _same_content(entry: Entry, row: Row) -> bool:
