@@ -377,6 +377,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options 
     connection_argument_spec,
     connection_options,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.stated import stated_address
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import BusyError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, SyncError
@@ -408,7 +409,7 @@ def _store(module: AnsibleModule, settings: Settings) -> Optional[Store]:
     """Return the store; in check mode None where boto3, the key or something else of it is not there yet."""
     try:
         store = _own_store(module, settings)
-        store.connect()
+        store.address()
     except _NO_STORE as error:
         if not module.check_mode:
             raise
@@ -446,7 +447,13 @@ def _own_store(module: AnsibleModule, settings: Settings) -> Store:
 
         return client.s3_client(options, max_pool_connections=settings.concurrency)
 
-    return Store(make_client, settings.bucket, settings.prefix, acl=settings.rules.mode is ExposureMode.ACL)
+    return Store(
+        make_client,
+        settings.bucket,
+        settings.prefix,
+        acl=settings.rules.mode is ExposureMode.ACL,
+        address=stated_address(options, settings.bucket),
+    )
 
 
 def main() -> None:

@@ -17,6 +17,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     translate,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    CONNECT_SECONDS,
+    DEFAULT_REGION,
+    READ_SECONDS,
+    USER_AGENT,
     ConnectionOptions,
     ConnectionOptionsError,
 )
@@ -30,9 +34,6 @@ try:
     from botocore.exceptions import BotoCoreError, NoCredentialsError
 except ImportError as _error:
     _IMPORT_ERROR = str(_error)
-
-DEFAULT_REGION = "us-east-1"
-_USER_AGENT = "fediverse.mastodon_s3"
 
 # What botocore takes without a look and then stumbles over in the middle of a request.
 _CONFIG_TYPES: dict[str, tuple[type, ...]] = {
@@ -143,11 +144,11 @@ def _refuse_strange_redirect(response: t.Any = None, **_others: t.Any) -> None:
 
 def _config(options: ConnectionOptions, max_pool_connections: int) -> t.Any:
     arguments: dict[str, t.Any] = {
-        "user_agent_extra": _USER_AGENT,
+        "user_agent_extra": USER_AGENT,
         "retries": {"mode": "standard", "total_max_attempts": 5},
         "max_pool_connections": max_pool_connections,
-        # A host that drops packets shall not look like a hang.
-        "connect_timeout": 10,
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
     }
     # botocore below 1.36 neither knows these options nor adds checksums by itself.
     for name in ("request_checksum_calculation", "response_checksum_validation"):

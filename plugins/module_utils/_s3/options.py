@@ -25,6 +25,11 @@ SECRET_KEY_VARIABLE = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - a variable's name
 ADDRESSING_STYLES = ("auto", "path", "virtual")
 CHECKSUMS = ("when_required", "when_supported")
 
+DEFAULT_REGION = "us-east-1"
+USER_AGENT = "fediverse.mastodon_s3"
+CONNECT_SECONDS = 10.0  # a host that drops packets shall not look like a hang
+READ_SECONDS = 60.0
+
 _OMIT = "set it, or leave it out (default(omit)) to use another source of credentials"
 
 

@@ -92,3 +92,8 @@ class Signer:
 def encoded(key: str) -> str:
     """Return a key as it stands in a path, as botocore encodes it: all but unreserved characters and slashes."""
     return quote(key, safe="/~")
+
+
+def encoded_query(words: Mapping[str, str]) -> list[str]:
+    """Return the parts of a query as they are signed: encoded, in order, with an equals sign after each name."""
+    return sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in words.items())

@@ -17,6 +17,7 @@ from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
     PermissionDeniedError,
@@ -24,6 +25,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     UnsupportedError,
     translate,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.listing import Listing
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head, Objects, hides_digest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
@@ -49,6 +51,14 @@ class Stored(NamedTuple):
     size: Optional[int] = None
 
 
+class _Small(NamedTuple):
+    """What makes small requests: over kept connections first, where it can."""
+
+    direct: Optional[Direct]
+    objects: Objects
+    listing: Listing
+
+
 class Reader(Protocol):
     """A file that can only be read forward."""
 
@@ -58,19 +68,28 @@ class Reader(Protocol):
 class Store:
     """One bucket below one key prefix. Safe for several threads. All methods raise `S3Error`."""
 
-    def __init__(self, make_client: Callable[[], Any], bucket: str, prefix: str, *, acl: bool) -> None:
+    def __init__(
+        self,
+        make_client: Callable[[], Any],
+        bucket: str,
+        prefix: str,
+        *,
+        acl: bool,
+        address: Optional[Address] = None,
+    ) -> None:
         """Name the bucket; `prefix` is empty or ends with a slash; with `acl` each object gets a canned ACL.
 
-        `make_client` returns a boto3 client, and is called when the first request is due. What it raises comes out of
-        the method that was called.
+        `make_client` returns a boto3 client, and is called when one is needed: at once to learn where requests go to,
+        or, where `address` says that, for the first request that is not made without boto3. What it raises comes out
+        of the method that was called.
         """
         self.bucket = bucket
         self.prefix = prefix
         self.requests: Counter[str] = Counter()
         self._make_client = make_client
         self._client: Any = None
-        self._address: Optional[Address] = None
-        self._objects: Optional[Objects] = None
+        self._address = address
+        self._small: Optional[_Small] = None
         self._client_lock = threading.Lock()
         self._acl = acl
         self._batches = True
@@ -84,19 +103,21 @@ class Store:
                 client = self._make_client()
                 client.meta.events.register("before-send.s3", self._count)
                 client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
-                # Before any other thread has the client: one that is asked where it sends to can send nothing then.
-                self._address = address_of(client, self.bucket)
+                if self._address is None:
+                    # Before any other thread has the client: one that is asked where it sends to can send nothing then.
+                    self._address = address_of(client, self.bucket)
                 self._client = client
         return self._client
 
     def close(self) -> None:
         """Close the connections that are kept without boto3."""
-        if self._objects is not None:
-            self._objects.close()
+        if self._small is not None and self._small.direct is not None:
+            self._small.direct.close()
 
     def address(self) -> Optional[Address]:
         """Return where requests can be sent to without boto3, None if they can't."""
-        self.connect()
+        if self._address is None:
+            self.connect()
         return self._address
 
     def keys(self) -> Keys:
@@ -174,7 +195,7 @@ class Store:
 
     def set_acl(self, key: str, exposure: Exposure) -> None:
         """Set the canned ACL of an object. Raises NotFoundError where it is gone."""
-        self._small().set_acl(self._name(key), CANNED_ACL[exposure])
+        self._requests().objects.set_acl(self._name(key), CANNED_ACL[exposure])
 
     def head(self, key: str) -> Optional[Stored]:
         """Return what the store says of an object, None where it has none."""
@@ -183,11 +204,11 @@ class Store:
 
     def describe(self, key: str) -> Optional[Head]:
         """Return what the store keeps beside an object's content, None where it is gone."""
-        return self._small().head(self._name(key))
+        return self._requests().objects.head(self._name(key))
 
     def acl(self, key: str) -> Optional[Acl]:
         """Return the ACL of an object, None where it is gone."""
-        return self._small().acl(self._name(key))
+        return self._requests().objects.acl(self._name(key))
 
     def describe_anew(self, key: str, headers: Headers, exposure: Exposure, *, etag: str) -> str:
         """Give an object other headers and its exposure, by a copy onto itself, and return its new ETag.
@@ -254,26 +275,19 @@ class Store:
         return listed(self._page)
 
     def _page(self, folder: str, *, after: str, token: Optional[str], folders: bool) -> Page:
-        arguments = {
-            "ContinuationToken": token,
-            "StartAfter": self.prefix + after if after and token is None else None,
-            "Delimiter": "/" if folders else None,
-        }
-        given = {name: value for name, value in arguments.items() if value}
-        answer = self._call("ListObjectsV2", "list_objects_v2", Prefix=self.prefix + folder, **given)
+        page = self._requests().listing.page(
+            self.prefix + folder,
+            after=self.prefix + after if after and token is None else "",
+            delimiter="/" if folders else "",
+            token=token,
+        )
         start = len(self.prefix)
         objects = [
-            Listed(
-                found["Key"][start:],
-                found["Size"],
-                str(found.get("ETag", "")).strip('"'),
-                found["LastModified"].timestamp(),
-            )
-            for found in answer.get("Contents") or []
-            if len(found["Key"]) > start and not found["Key"].endswith("/")
+            Listed(found.key[start:], found.size, found.etag, found.modified)
+            for found in page.objects
+            if len(found.key) > start and not found.key.endswith("/")
         ]
-        below = [found["Prefix"][start:] for found in answer.get("CommonPrefixes") or []]
-        return Page(objects, below, answer["NextContinuationToken"] if answer.get("IsTruncated") else None)
+        return Page(objects, [prefix[start:] for prefix in page.prefixes], page.token)
 
     def _name(self, key: str) -> str:
         return self.prefix + key
@@ -295,13 +309,16 @@ class Store:
             # An error of the file that is read comes through translate as it is.
             raise translate(error, operation) from error
 
-    def _small(self) -> Objects:
+    def _requests(self) -> _Small:
         """Return what small requests are made by, once there is one to be made."""
-        client = self.connect()
+        address = self.address()
         with self._client_lock:
-            if self._objects is None:
-                self._objects = Objects(client, self.bucket, self._address, self._note)
-            return self._objects
+            if self._small is None:
+                direct = Direct(address, self.keys, self._note) if address else None
+                self._small = _Small(
+                    direct, Objects(direct, self.connect, self.bucket), Listing(direct, self.connect, self.bucket)
+                )
+            return self._small
 
     def _count(self, event_name: str, **_arguments: Any) -> None:
         self._note(event_name.rpartition(".")[2])

@@ -45,6 +45,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import entry_of
 
+# Without TLS the kernel sends a file without a copy of it; with TLS a small one is not read twice.
 _HELD_BYTES = 128 * 1024
 _READ_BYTES = 256 * 1024
 
@@ -102,9 +103,9 @@ class Packer:
         if exposure is None or before.size > PART_BYTES:
             return None
         md5 = hashlib.md5(usedforsecurity=False)
-        content = self._digest(descriptor, before.size, md5)
+        seen, content = self._digest(descriptor, before.size, md5)
         after = entry_of(action.key, os.fstat(descriptor))
-        if content is None or content_of(after) != content_of(before):
+        if seen != before.size or content_of(after) != content_of(before):
             return None
         if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
             return None
@@ -116,7 +117,7 @@ class Packer:
         # The signature covers Content-MD5, and so the body: a second digest would protect nothing more.
         headers = self._signing().headers(path, self._address.host, described, UNSIGNED_PAYLOAD, time.time())
         headers["user-agent"] = self._address.user_agent
-        body = Body(before.size, content if before.size <= _HELD_BYTES else None, descriptor)
+        body = Body(before.size, content, descriptor)
         return Parcel(action, before, exposure, md5.hexdigest(), path, headers, body)
 
     def outcome(self, parcel: Parcel, answer: Answer) -> Optional[Outcome]:
@@ -137,20 +138,18 @@ class Packer:
         row = sent_row(self._rules, action, before, parcel.exposure, md5=parcel.md5, etag=stored.etag)
         return Outcome(action, Result.UPLOADED, row, sent_bytes=before.size)
 
-    def _digest(self, descriptor: int, size: int, md5: Any) -> Optional[bytes]:
-        """Feed the digest and return the content, which is empty where it is too large to be held; None: it grew."""
-        if size <= _HELD_BYTES:
+    def _digest(self, descriptor: int, size: int, md5: Any) -> tuple[int, Optional[bytes]]:
+        """Feed the digest; return how much there was and, where that is to be held until it is sent, the content."""
+        if self._address.tls and size <= _HELD_BYTES:
             content = os.pread(descriptor, size + 1, 0)
             md5.update(content)
-            return content if len(content) == size else None
-        seen = 0
-        while True:
+            return len(content), content
+        seen, count = 0, _READ_BYTES
+        while count == _READ_BYTES:
             count = os.preadv(descriptor, [self._buffer], seen)
-            if not count:
-                return b"" if seen == size else None
-            piece = self._buffer[:count]
-            md5.update(piece)
+            md5.update(self._buffer[:count])
             seen += count
+        return seen, None
 
     def _described(self, action: Action, descriptor: int, exposure: Exposure) -> dict[str, str]:
         headers = sniffed(action.headers or self._rules.headers(action.key), descriptor)

@@ -98,7 +98,6 @@ class Wire:
         self._hostname = hostname
         self._phase = _Phase.CONNECT
         self._out = memoryview(b"")
-        self._pair: tuple[bytes, bytes] = (b"", b"")
         self._body = _NOTHING
         self._sent = 0
         self._got = b""
@@ -126,13 +125,7 @@ class Wire:
         """Begin a PUT; the file of a body has to stay open until the answer is there."""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"PUT {path} HTTP/1.1\r\n{lines}content-length: {body.size}\r\n\r\n".encode("latin-1")
-        self._out, self._pair = memoryview(b""), (b"", b"")
-        if body.content is None:
-            self._out = memoryview(head)
-        elif self._tls is None:
-            self._pair = (head, body.content)
-        else:
-            self._out = memoryview(head + body.content)
+        self._out = memoryview(head if body.content is None else head + body.content)
         self._body, self._sent, self._got = body, 0 if body.content is None else body.size, b""
         if self.connected:
             self._phase = _Phase.SEND
@@ -181,13 +174,7 @@ class Wire:
         self._phase = _Phase.SEND
 
     def _send(self) -> None:
-        body, pair = self._body, self._pair
-        if pair[0]:
-            sent = self.socket.sendmsg(pair)
-            self._pair = (b"", b"")
-            if sent < len(pair[0]) + len(pair[1]):
-                self._out = memoryview(b"".join(pair))[sent:]
-            self.moved = time.monotonic()
+        body = self._body
         while self._out or self._sent < body.size:
             if self._out:
                 more = socket.MSG_MORE if self._tls is None and self._sent < body.size else 0

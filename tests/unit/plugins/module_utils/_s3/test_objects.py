@@ -5,20 +5,25 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import CredentialRetrievalError
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import objects as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import address_of, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     NotFoundError,
     PermissionDeniedError,
     S3Error,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 
 OPEN = (
     b"<AccessControlPolicy><AccessControlList><Grant><Grantee>"
@@ -29,7 +34,13 @@ KEPT = {"Content-Type": "image/png", "Cache-Control": "max-age=1", "ETag": '"abc
 
 
 @pytest.fixture
-def objects(web):
+def counted():
+    """The operations that were counted."""
+    return []
+
+
+@pytest.fixture
+def objects(web, counted):
     options = ConnectionOptions(
         endpoint_url=web.url,
         region="r",
@@ -39,17 +50,9 @@ def objects(web):
         aws_config={"retries": {"mode": "standard", "total_max_attempts": 2}},
     )
     client = s3_client(options)
-    found = under_test.Objects(client, "media", address_of(client, "media"))
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def counted(objects, monkeypatch):
-    """The operations that were counted."""
-    found = []
-    monkeypatch.setattr(objects, "_count", found.append)
-    return found
+    direct = Direct(address_of(client, "media"), lambda: keys_of(client), counted.append)
+    yield under_test.Objects(direct, lambda: client, "media")
+    direct.close()
 
 
 def boto3_asked(web):
@@ -180,9 +183,36 @@ def test_keys_that_can_not_be_renewed_leave_the_request_to_boto3(web, monkeypatc
     monkeypatch.setattr(client._request_signer, "_credentials", Credentials())
     with pytest.raises(OSError, match="timed out"):
         keys_of(client)
-    found = under_test.Objects(client, "media", address)
+    direct = Direct(address, lambda: keys_of(client))
     with pytest.raises(S3Error, match="timed out"):
-        found.set_acl("a", "private")
-    found.close()
+        under_test.Objects(direct, lambda: client, "media").set_acl("a", "private")
+    direct.close()
     assert len(asked) >= 3
     assert web.requests == []
+
+
+def test_boto3_is_not_needed_for_what_is_plain(web, counted):
+    def no_client():
+        raise AssertionError("asked for")
+
+    url = urlsplit(web.url)
+    address = Address(False, url.hostname, url.port, url.netloc, "/media/", "r", "agent", 1.0, 1.0)
+    direct = Direct(address, lambda: Keys("AKIA", "secret"), counted.append)
+    web.answer = lambda method, path, headers: (200, KEPT, b"")
+    assert under_test.Objects(direct, no_client, "media").head("a").etag == "abc"
+    direct.close()
+
+
+def test_several_threads_have_a_connection_each(web, objects):
+    together = threading.Barrier(4)
+
+    def answer(method, path, headers):
+        together.wait(10)
+        return 200, KEPT, b""
+
+    web.answer = answer
+    with ThreadPoolExecutor(4) as pool:
+        assert {found.etag for found in pool.map(objects.head, "abcd")} == {"abc"}
+        assert {found.etag for found in pool.map(objects.head, "abcd")} == {"abc"}
+    assert len({port for _method, _path, _headers, port in web.requests}) == 4
+    assert boto3_asked(web) == 0

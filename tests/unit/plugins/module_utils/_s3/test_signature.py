@@ -23,6 +23,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signatur
     Keys,
     Signer,
     encoded,
+    encoded_query,
 )
 
 ODD = string.printable + "äöü€漢字😀\u00a0\u2028"
@@ -43,11 +44,12 @@ def signed_by_botocore(client, key, operation="PutObject", **arguments):
         "PutObject": functools.partial(client.put_object, Body=b""),
         "HeadObject": client.head_object,
         "GetObjectAcl": client.get_object_acl,
+        "ListObjectsV2": client.list_objects_v2,
     }
     client.meta.events.register_first(f"before-send.s3.{operation}", keep)
     try:
         with pytest.raises(StopError):
-            methods[operation](Bucket="media", Key=key, **arguments)
+            methods[operation](Bucket="media", **({"Key": key} if key else {}), **arguments)
     finally:
         client.meta.events.unregister(f"before-send.s3.{operation}", keep)
     return found[0]
@@ -125,6 +127,39 @@ def test_so_is_that_of_a_question(operation, method, query):
         mine = signer.headers(path, address.host, {}, payload, now, method=method, query=query)
         assert request.method == method
         assert mine["authorization"] == theirs["authorization"], key
+
+
+def test_so_is_that_of_a_listing():
+    options = ConnectionOptions(endpoint_url="https://store.example.org", region="r", access_key="A", secret_key="b")
+    client = s3_client(options)
+    signer = Signer(Keys("A", "b"), "r")
+    chance = random.Random("listing")
+    for _each in range(60):
+        prefix, after, token = ("".join(chance.choices(ODD, k=chance.randrange(1, 40))) for _part in range(3))
+        request = signed_by_botocore(
+            client, None, "ListObjectsV2", Prefix=prefix, StartAfter=after, ContinuationToken=token, Delimiter="/"
+        )
+        theirs = {name.lower(): text(value) for name, value in request.headers.items()}
+        now = calendar.timegm(time.strptime(theirs["x-amz-date"], "%Y%m%dT%H%M%SZ"))
+        words = {
+            "prefix": prefix,
+            "start-after": after,
+            "continuation-token": token,
+            "delimiter": "/",
+            "list-type": "2",
+            "encoding-type": "url",
+        }
+        query = "&".join(encoded_query(words))
+        mine = signer.headers(
+            urlsplit(request.url).path,
+            "store.example.org",
+            {},
+            theirs["x-amz-content-sha256"],
+            now,
+            method="GET",
+            query=query,
+        )
+        assert mine["authorization"] == theirs["authorization"], (prefix, after, token)
 
 
 def test_a_new_day_gets_a_new_key():

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lists a bucket page by page.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+"""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import datetime
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree as ET
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import translate
+
+_OPERATION = "ListObjectsV2"
+
+
+class Found(t.NamedTuple):
+    """An object of a page. etag: without quotes; size: in bytes; modified: seconds since the epoch."""
+
+    key: str
+    size: int
+    etag: str
+    modified: float
+
+
+class ListingPage(t.NamedTuple):
+    """Objects and common prefixes, each in the store's order. token: how to go on, None at the end."""
+
+    objects: list[Found]
+    prefixes: list[str]
+    token: str | None
+
+
+class Listing:
+    """The listing of one bucket. Safe for several threads."""
+
+    def __init__(self, direct: Direct | None, client: t.Callable[[], t.Any], bucket: str) -> None:
+        """Ask `direct` first, None where only boto3 can ask; `client` gives a boto3 client for what is not plain."""
+        self._direct = direct
+        self._client = client
+        self._bucket = bucket
+
+    def page(self, prefix: str, *, after: str = "", delimiter: str = "", token: str | None = None) -> ListingPage:
+        """Return one page of the keys that begin with `prefix`, up to 1,000 of them.
+
+        after: list what comes behind this key. delimiter: list what has it behind the prefix as common prefixes.
+        token: that of the page before. Raises S3Error.
+        """
+        quick = self._quickly(prefix, after, delimiter, token)
+        return quick if quick is not None else self._thoroughly(prefix, after, delimiter, token)
+
+    def _quickly(self, prefix: str, after: str, delimiter: str, token: str | None) -> ListingPage | None:
+        if self._direct is None:
+            return None
+        words = {
+            "continuation-token": token,
+            "delimiter": delimiter,
+            "encoding-type": "url",  # XML can't hold all characters that a key can
+            "list-type": "2",
+            "prefix": prefix,
+            "start-after": after,
+        }
+        answer = self._direct.ask(_OPERATION, "GET", query={name: word for name, word in words.items() if word})
+        try:
+            return None if answer is None else parsed(answer.body)
+        except ValueError:
+            return None  # boto3 says best what is the matter
+
+    def _thoroughly(self, prefix: str, after: str, delimiter: str, token: str | None) -> ListingPage:
+        arguments = {"ContinuationToken": token, "Delimiter": delimiter, "StartAfter": after}
+        given = {name: word for name, word in arguments.items() if word}
+        client = self._client()
+        try:
+            answer = client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **given)
+        except Exception as error:
+            raise translate(error, _OPERATION) from error
+        objects = [
+            Found(one["Key"], one["Size"], str(one.get("ETag", "")).strip('"'), one["LastModified"].timestamp())
+            for one in answer.get("Contents") or []
+        ]
+        prefixes = [one["Prefix"] for one in answer.get("CommonPrefixes") or []]
+        return ListingPage(objects, prefixes, answer["NextContinuationToken"] if answer.get("IsTruncated") else None)
+
+
+def parsed(answer: bytes) -> ListingPage:
+    """Return the page that an answer to ListObjectsV2 holds.
+
+    Raises ValueError: it is no such answer, or an incomplete one.
+    """
+    try:
+        root = ET.fromstring(answer)  # noqa: S314 - botocore reads the same answer in the same way
+    except ET.ParseError as error:
+        raise ValueError(f"no XML: {error}") from error
+    space, _brace, name = root.tag.rpartition("}")
+    if name != "ListBucketResult":
+        raise ValueError(f"no listing, but {root.tag[:80]}")
+    space = f"{space}}}" if space else ""
+    read = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
+    token = root.findtext(f"{space}NextContinuationToken") or None
+    if root.findtext(f"{space}IsTruncated") != "true":
+        token = None
+    elif token is None:
+        raise ValueError("it does not say how to go on")
+    objects = []
+    for one in root.iterfind(f"{space}Contents"):
+        told = {part.tag: part.text for part in one}
+        key, size, modified = (told.get(f"{space}{part}") for part in ("Key", "Size", "LastModified"))
+        if not key or not size or not modified:
+            raise ValueError("an object without key, size or time")
+        etag = (told.get(f"{space}ETag") or "").strip('"')
+        objects.append(Found(read(key), int(size), etag, _seconds(modified)))
+    prefixes = [read(prefix.text) for prefix in root.iterfind(f"{space}CommonPrefixes/{space}Prefix") if prefix.text]
+    return ListingPage(objects, prefixes, token)
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds since the epoch of a time like C(2026-11-29T10:20:30.000Z). Raises ValueError."""
+    if not text.endswith("Z"):
+        raise ValueError(f"a time without its zone: {text[:40]}")
+    return datetime.fromisoformat(f"{text[:-1]}+00:00").timestamp()

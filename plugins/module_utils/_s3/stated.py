@@ -1,0 +1,95 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The address that connection options state by themselves, so that boto3, which is large, need not be asked for it."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    CONNECT_SECONDS,
+    DEFAULT_REGION,
+    READ_SECONDS,
+    USER_AGENT,
+    ConnectionOptions,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
+
+# What botocore goes by beside its arguments; which certificates to trust is always one of these.
+_VARIABLES = ("aws_", "boto")
+_PROXIES = "_proxy"
+_NO_MATTER = "aws_ca_bundle"
+_FILES = (".aws/config", ".aws/credentials")
+# Buckets with a protocol of their own, and hosts that say more than an address.
+_EXPRESS = "--x-s3"
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
+
+
+def stated_address(options: ConnectionOptions, bucket: str) -> Address | None:
+    """Return the address of a bucket, None where anything but plain options has a say in it: boto3 tells it then.
+
+    That is the address that `address_of` would return for a client with these options, but for the user agent. Also
+    None without boto3, which is needed for whatever goes not smoothly.
+    """
+    if (
+        options.endpoint_url is None
+        or options.access_key is None
+        or options.secret_key is None
+        or options.profile
+        or options.aws_config
+        or options.addressing_style != "path"
+        or options.checksums != "when_required"
+        or bucket.endswith(_EXPRESS)
+        or _is_configured_elsewhere()
+        or find_spec("boto3") is None
+    ):
+        return None
+    url = urlsplit(options.endpoint_url)
+    tls = url.scheme == "https"
+    ca_file = _trusted(options) if tls else None
+    if not url.hostname or url.hostname.endswith(_AWS_DOMAINS) or (tls and options.validate_certs and not ca_file):
+        return None
+    return Address(
+        tls=tls,
+        hostname=url.hostname,
+        port=url.port or (443 if tls else 80),
+        host=url.netloc,
+        path=f"/{bucket}/",
+        region=options.region or DEFAULT_REGION,
+        user_agent=USER_AGENT,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        ca_file=ca_file,
+        keys=Keys(options.access_key, options.secret_key, options.session_token),
+    )
+
+
+def _is_configured_elsewhere() -> bool:
+    names = {name.lower() for name, value in os.environ.items() if value} - {_NO_MATTER}
+    if any(name.startswith(_VARIABLES) or name.endswith(_PROXIES) for name in names):
+        return True
+    try:
+        return any((Path.home() / name).exists() for name in _FILES)
+    except (OSError, RuntimeError):
+        return True
+
+
+def _trusted(options: ConnectionOptions) -> str | None:
+    """Return the file of the certificates that are trusted; botocore takes those of certifi where it is installed."""
+    if not options.validate_certs:
+        return None
+    if options.ca_bundle:
+        return options.ca_bundle
+    try:
+        import certifi
+    except ImportError:
+        return None
+    where: t.Callable[[], str] = certifi.where
+    return where()
