@@ -129,8 +129,11 @@ def main() -> None:
     first = (folder / "env.first").read_text(encoding="utf-8")
     if not (folder / "live" / ".env.production").read_text(encoding="utf-8").startswith(first):
         faults.append("lines of the env file that are not ours were touched")
-    if (folder / "live" / ".env.production").stat().st_mode & 0o7777 != 0o640:
+    status = (folder / "live" / ".env.production").stat()
+    if status.st_mode & 0o7777 != 0o640:
         faults.append("the env file has another mode")
+    if (folder / "live" / "web.pid").stat().st_mtime < status.st_mtime:
+        faults.append("the web process is older than the env file")
     if "AKIASTORAGE" in str(env) or "AKIAIDENTITY" in str(env):
         faults.append("an administrator's key is in the env file")
     output = (folder / "ansible.log").read_text(encoding="utf-8")
