@@ -17,6 +17,11 @@ _GROWTH = 2
 _GAIN = 1.05
 _CALM_SECONDS = 5.0
 _RETRY_WINDOWS = 40
+# How long answers may gather: a share of the time that requests wait their turn in the store, within these bounds.
+_GATHER_SHARE = 0.5
+_LEAST_GATHER_SECONDS = 0.004
+_MOST_GATHER_SECONDS = 0.03
+_SMOOTHED_OVER = 16  # answers
 # What a request costs beside its bytes, so that a window of small files and one of large ones can be compared.
 _REQUEST_BYTES = 16 * 1024
 
@@ -35,15 +40,30 @@ class Pace:
         self._window = now
         self._calm_until = 0.0
         self._settled = 0
+        self._took = 0.0
+        self._fastest = float("inf")
 
-    def done(self, size: int, now: float) -> None:
-        """Take note of a request that was answered well, of `size` bytes."""
+    def done(self, size: int, now: float, took: float = 0.0) -> None:
+        """Take note of a request that was answered well, of `size` bytes, after so many seconds (0: unknown)."""
+        if took:
+            self._took += (took - self._took) / _SMOOTHED_OVER
+            self._fastest = min(self._fastest, took)
         self._moved += size + _REQUEST_BYTES
         self._answers += 1
         length = now - self._window
         if length >= _WINDOW_SECONDS and self._answers >= self.allowed * _WINDOW_ANSWERS:
             self._judge(self._moved / length, now)
             self._moved, self._answers, self._window = 0, 0, now
+
+    def gather_seconds(self) -> float:
+        """Return how long to wait for more answers before the first is looked at, where nothing else is to be done.
+
+        Each time that a process is woken it has to bring its program into the processor's caches again, which takes
+        longer than to deal with an answer. Where the store is the limit, requests wait their turn there, and nothing
+        is lost as long as some do.
+        """
+        seconds = (self._took - self._fastest) * _GATHER_SHARE
+        return 0.0 if seconds < _LEAST_GATHER_SECONDS else min(seconds, _MOST_GATHER_SECONDS)
 
     def slow_down(self, now: float) -> None:
         """Take note of a request that was refused as one too many."""

@@ -70,6 +70,7 @@ class _Flight(NamedTuple):
 
     order: Order
     parcel: Parcel
+    since: float
 
 
 class Worker:
@@ -116,6 +117,7 @@ class Worker:
             while True:
                 self._begin_orders()
                 self._tell()
+                self._gather()
                 for descriptor, _events in self._poll.poll(self._idle_seconds()):
                     if descriptor == orders:
                         self._orders.extend(chain.from_iterable(self._mailbox.receive()))
@@ -126,6 +128,10 @@ class Worker:
                 self._end_stalled()
         except EOFError:
             return
+
+    def _gather(self) -> None:
+        if len(self._flights) >= self._pace.allowed:
+            time.sleep(self._pace.gather_seconds())
 
     # What is begun.
 
@@ -151,7 +157,7 @@ class Worker:
             self._strange("connection")
             return False
         self._traffic.requests["PutObject"] += 1
-        self._flights[wire] = _Flight(order, parcel)
+        self._flights[wire] = _Flight(order, parcel, time.monotonic())
         wire.put(parcel.path, parcel.headers, parcel.body)
         if wire.connected:
             self._step(wire)
@@ -233,7 +239,7 @@ class Worker:
         if outcome is not None:
             self._odd = 0
             self._traffic.uploads[LEAN] += 1
-            self._pace.done(outcome.sent_bytes, now)
+            self._pace.done(outcome.sent_bytes, now, now - flight.since)
             self._done.append(Done.of(order.number, outcome))
             return
         pause = jittered(_PAUSE_SECONDS)

@@ -89,3 +89,27 @@ def test_without_a_limit_nobody_waits():
     throttle = Throttle(None)
     throttle.take(10**12, 0.0)
     assert throttle.wait(0.0) == 0.0
+
+
+def answered(pace, took):
+    for number, seconds in enumerate(took):
+        pace.done(10_000, number * 0.01, seconds)
+    return pace.gather_seconds()
+
+
+def test_answers_gather_where_requests_wait_in_the_store():
+    assert 0.01 <= answered(Pace(64, now=0.0), [0.005] + [0.08] * 100) <= 0.04
+    assert 0.01 <= answered(Pace(64, now=0.0), [0.005] + [30.0] * 100) <= 0.04
+
+
+@pytest.mark.parametrize("took", [[], [0.02] + [0.024] * 100, [0.1] * 100, [0.0003] + [0.005] * 100])
+def test_where_they_do_not_wait_no_answer_has_to(took):
+    """On a far store, and on a fast one."""
+    assert answered(Pace(64, now=0.0), took) == 0.0
+
+
+def test_what_took_nobody_knows_how_long_does_not_count():
+    pace = Pace(64, now=0.0)
+    before = answered(pace, [0.005] + [0.08] * 100)
+    pace.done(10_000, 1.0)
+    assert pace.gather_seconds() == before
