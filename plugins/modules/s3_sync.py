@@ -409,6 +409,8 @@ def _store(module: AnsibleModule, settings: Settings) -> Optional[Store]:
     """Return the store; in check mode None where boto3, the key or something else of it is not there yet."""
     try:
         store = _own_store(module, settings)
+        if module.check_mode:
+            store.connect()  # whatever may be missing comes out here
         store.address()
     except _NO_STORE as error:
         if not module.check_mode:

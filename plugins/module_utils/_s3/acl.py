@@ -56,7 +56,7 @@ def parsed(answer: bytes) -> dict[str, t.Any]:
     """
     try:
         root = ET.fromstring(answer)  # noqa: S314 - botocore reads the same answer in the same way
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError) as error:  # the latter of a text in an encoding that is none
         raise ValueError(f"no XML: {error}") from error
     if root.tag.rpartition("}")[2] != "AccessControlPolicy" or root.find("{*}AccessControlList") is None:
         raise ValueError(f"no ACL, but {root.tag[:80]}")

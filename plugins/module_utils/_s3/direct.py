@@ -26,12 +26,16 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signatur
 
 _NO_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
 _MOST_ANSWER_BYTES = 16 * 1024 * 1024  # a listing has a thousand keys of up to a kilobyte, three times that in its code
-_OK = 200
+_OK, _NOT_FOUND = 200, 404
+# So many failures in a row mean that this store, or the way to it, is not one for such requests.
+_MOST_FAILURES = 10
+_PAUSE_SECONDS = 60.0
 
 
 class Answer(t.NamedTuple):
-    """A plain success. Names of headers are in lower case."""
+    """A complete answer. Names of headers are in lower case."""
 
+    status: int
     headers: t.Mapping[str, str]
     body: bytes
 
@@ -50,6 +54,8 @@ class Direct:
         self._idle: list[_Line] = []
         self._lines: list[_Line] = []
         self._lock = threading.Lock()
+        self._failures = 0
+        self._paused_until = 0.0
 
     def close(self) -> None:
         """Close all connections."""
@@ -69,17 +75,26 @@ class Direct:
 
         headers: names in lower case.
         """
+        if time.monotonic() < self._paused_until:
+            return None
         if self._count is not None:
             self._count(operation)
         line = self._taken()
+        answer: Answer | None = None
         try:
-            return line.exchange(method, key, query or {}, headers or {})
+            answer = line.exchange(method, key, query or {}, headers or {})
         except (OSError, ValueError, http.client.HTTPException):
             line.close()
-            return None
         finally:
-            with self._lock:
-                self._idle.append(line)
+            self._give_back(line, answered=answer is not None and answer.status in (_OK, _NOT_FOUND))
+        return answer if answer is not None and answer.status == _OK else None
+
+    def _give_back(self, line: _Line, *, answered: bool) -> None:
+        with self._lock:
+            self._idle.append(line)
+            self._failures = 0 if answered else self._failures + 1
+            if self._failures >= _MOST_FAILURES:
+                self._failures, self._paused_until = 0, time.monotonic() + _PAUSE_SECONDS
 
     def _taken(self) -> _Line:
         with self._lock:
@@ -108,10 +123,8 @@ class _Line:
         """End the connection; the next request makes a new one."""
         self._connection.close()
 
-    def exchange(
-        self, method: str, key: str, query: t.Mapping[str, str], headers: t.Mapping[str, str]
-    ) -> Answer | None:
-        """Send a request and return the answer, None where it is no plain success.
+    def exchange(self, method: str, key: str, query: t.Mapping[str, str], headers: t.Mapping[str, str]) -> Answer:
+        """Send a request and return the answer.
 
         Raises OSError, ValueError or HTTPException; the connection is of no more use then.
         """
@@ -135,12 +148,12 @@ class _Line:
             plain.settimeout(self._address.read_timeout)
         self._connection.request(method, where, headers=signed)
         response = self._connection.getresponse()
-        body = response.read(_MOST_ANSWER_BYTES)
+        # Not more than there is: Python 3.9 makes room for all that is asked for.
+        length = _MOST_ANSWER_BYTES if response.length is None else min(response.length, _MOST_ANSWER_BYTES)
+        body = response.read(length)
         if not response.isclosed():
             self.close()
-        if response.status != _OK:
-            return None
-        return Answer({name.lower(): value for name, value in response.getheaders()}, body)
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
 
     def _signing(self) -> Signer:
         if self._signer is None or self._address.keys is None:

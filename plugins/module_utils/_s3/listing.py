@@ -95,28 +95,30 @@ def parsed(answer: bytes) -> ListingPage:
     """
     try:
         root = ET.fromstring(answer)  # noqa: S314 - botocore reads the same answer in the same way
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError) as error:  # the latter of a text in an encoding that is none
         raise ValueError(f"no XML: {error}") from error
-    space, _brace, name = root.tag.rpartition("}")
-    if name != "ListBucketResult":
+    if _bare(root.tag) != "ListBucketResult":
         raise ValueError(f"no listing, but {root.tag[:80]}")
-    space = f"{space}}}" if space else ""
-    read = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
-    token = root.findtext(f"{space}NextContinuationToken") or None
-    if root.findtext(f"{space}IsTruncated") != "true":
-        token = None
-    elif token is None:
-        raise ValueError("it does not say how to go on")
+    read = unquote_plus if root.findtext("{*}EncodingType") == "url" else str
+    token = root.findtext("{*}NextContinuationToken") or None
+    more = root.findtext("{*}IsTruncated")
+    if more not in ("true", "false") or (more == "true" and token is None):
+        raise ValueError("it does not say whether it is complete, or how to go on")
     objects = []
-    for one in root.iterfind(f"{space}Contents"):
-        told = {part.tag: part.text for part in one}
-        key, size, modified = (told.get(f"{space}{part}") for part in ("Key", "Size", "LastModified"))
+    for one in root.iterfind("{*}Contents"):
+        told = {_bare(part.tag): part.text for part in one}
+        key, size, modified = (told.get(part) for part in ("Key", "Size", "LastModified"))
         if not key or not size or not modified:
             raise ValueError("an object without key, size or time")
-        etag = (told.get(f"{space}ETag") or "").strip('"')
+        etag = (told.get("ETag") or "").strip('"')
         objects.append(Found(read(key), int(size), etag, _seconds(modified)))
-    prefixes = [read(prefix.text) for prefix in root.iterfind(f"{space}CommonPrefixes/{space}Prefix") if prefix.text]
-    return ListingPage(objects, prefixes, token)
+    prefixes = [read(prefix.text) for prefix in root.iterfind("{*}CommonPrefixes/{*}Prefix") if prefix.text]
+    return ListingPage(objects, prefixes, token if more == "true" else None)
+
+
+def _bare(tag: str) -> str:
+    """Return the name of an element without its namespace: stores have several, and some have none."""
+    return tag.rpartition("}")[2]
 
 
 def _seconds(text: str) -> float:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,11 @@ _VARIABLES = ("aws_", "boto")
 _PROXIES = "_proxy"
 _NO_MATTER = "aws_ca_bundle"
 _FILES = (".aws/config", ".aws/credentials")
+# Names that botocore takes as they are: https://github.com/boto/botocore, utils.is_valid_endpoint_url and
+# validate_region_name.
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
+_REGION = re.compile(rf"(?![0-9]+\Z)(?!fips-|aws-global\Z){_LABEL}(?<!-fips)")
 # Buckets with a protocol of their own, and hosts that say more than an address.
 _EXPRESS = "--x-s3"
 _AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
@@ -49,20 +55,24 @@ def stated_address(options: ConnectionOptions, bucket: str) -> Address | None:
         or bucket.endswith(_EXPRESS)
         or _is_configured_elsewhere()
         or find_spec("boto3") is None
+        or find_spec("botocore") is None
     ):
         return None
-    url = urlsplit(options.endpoint_url)
+    url, region = urlsplit(options.endpoint_url), options.region or DEFAULT_REGION
+    hostname = url.hostname or ""
+    if not _HOST.fullmatch(hostname) or hostname.endswith(_AWS_DOMAINS) or not _REGION.fullmatch(region):
+        return None
     tls = url.scheme == "https"
     ca_file = _trusted(options) if tls else None
-    if not url.hostname or url.hostname.endswith(_AWS_DOMAINS) or (tls and options.validate_certs and not ca_file):
+    if tls and options.validate_certs and not ca_file:
         return None
     return Address(
         tls=tls,
-        hostname=url.hostname,
+        hostname=hostname,
         port=url.port or (443 if tls else 80),
         host=url.netloc,
         path=f"/{bucket}/",
-        region=options.region or DEFAULT_REGION,
+        region=region,
         user_agent=USER_AGENT,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
@@ -82,7 +92,7 @@ def _is_configured_elsewhere() -> bool:
 
 
 def _trusted(options: ConnectionOptions) -> str | None:
-    """Return the file of the certificates that are trusted; botocore takes those of certifi where it is installed."""
+    """Return the readable file of the certificates to trust; botocore takes those of certifi where it is installed."""
     if not options.validate_certs:
         return None
     if options.ca_bundle:
@@ -92,4 +102,4 @@ def _trusted(options: ConnectionOptions) -> str | None:
     except ImportError:
         return None
     where: t.Callable[[], str] = certifi.where
-    return where()
+    return where() if os.access(where(), os.R_OK) else None

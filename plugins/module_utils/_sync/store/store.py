@@ -19,6 +19,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl impo
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+    Boto3MissingError,
     NotFoundError,
     PermissionDeniedError,
     S3Error,
@@ -27,6 +28,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.listing import Listing
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head, Objects, hides_digest
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptionsError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Exposure,
@@ -35,6 +37,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.listing import Page, listed
 
+NO_CLIENT = (Boto3MissingError, ConnectionOptionsError)  # why there may be no boto3 client
 DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
@@ -314,7 +317,9 @@ class Store:
         address = self.address()
         with self._client_lock:
             if self._small is None:
-                direct = Direct(address, self.keys, self._note) if address else None
+                direct = None
+                with suppress(OSError, ValueError):  # of certificates that can't be read: boto3 says it best
+                    direct = Direct(address, self.keys, self._note) if address else None
                 self._small = _Small(
                     direct, Objects(direct, self.connect, self.bucket), Listing(direct, self.connect, self.bucket)
                 )

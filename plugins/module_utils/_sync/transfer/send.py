@@ -34,7 +34,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     RowState,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules, applied_word
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import NO_CLIENT, Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.converge import Converger
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import (
     Uploader,
@@ -85,6 +85,8 @@ class Performer:
             return steps[action.kind](action)
         except S3Error as error:
             return failed(action, failure_of(error))
+        except NO_CLIENT as error:
+            return failed(action, Failure(str(error), systemic=True))
         except FileNotFoundError:
             # A key that was never sent is forgotten; one that was may be deleted by the next round.
             return Outcome(action, Result.SKIPPED, reason=Reason.VANISHED, forget=action.row is None)
@@ -99,6 +101,8 @@ class Performer:
             errors = self._store.delete([action.key for action in actions])
         except S3Error as error:
             return [failed(action, failure_of(error)) for action in actions]
+        except NO_CLIENT as error:
+            return [failed(action, Failure(str(error), systemic=True)) for action in actions]
         return [
             failed(action, failure_of(errors[action.key]))
             if action.key in errors

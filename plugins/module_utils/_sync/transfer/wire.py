@@ -65,7 +65,8 @@ class _Phase(Enum):
 class Wire:
     """One connection. `wants` is what its socket has to be ready for before `step` is called.
 
-    `watched` is for whoever waits for it: what he has asked the kernel to watch.
+    `watched` is for whoever waits for it: what he has asked the kernel to watch. `asked` is when the last request was
+    sent whole, on the monotonic clock.
     """
 
     def __init__(self, target: Target, hostname: str, context: Optional[ssl.SSLContext]) -> None:
@@ -93,7 +94,7 @@ class Wire:
             raise WireError(str(error)) from error
         self.wants = WRITE
         self.watched = 0
-        self.moved = time.monotonic()
+        self.moved = self.asked = time.monotonic()
         self._tls = context
         self._hostname = hostname
         self._phase = _Phase.CONNECT
@@ -110,6 +111,11 @@ class Wire:
     def connected(self) -> bool:
         """Whether a request can be, or was being, sent."""
         return self._phase not in (_Phase.CONNECT, _Phase.HANDSHAKE)
+
+    @property
+    def asks(self) -> bool:
+        """Whether a request was sent whole and its answer is all that it waits for."""
+        return self._phase is _Phase.RECEIVE
 
     def hung_up(self) -> bool:
         """Return whether the idle connection was ended by the store, or says something unasked."""
@@ -185,6 +191,7 @@ class Wire:
                 self._out = memoryview(os.pread(body.descriptor, min(self._left(), _PIECE_BYTES), self._sent))
                 self._sent += self._count(len(self._out))
             self.moved = time.monotonic()
+        self.asked = self.moved
         self._phase = _Phase.RECEIVE
 
     def _left(self) -> int:

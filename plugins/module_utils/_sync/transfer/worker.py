@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
+from operator import attrgetter
 from typing import Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
@@ -62,6 +63,9 @@ _NAME_SECONDS = 60.0
 _FRESH_SECONDS = 1.0  # for which an idle connection, that is watched anyway, is taken to be whole
 _PAUSE_SECONDS = 0.3
 
+_FEW = 4  # requests, whose answers are not worth waiting for
+_ASKS = attrgetter("asks")
+
 _SENDING = (ActionKind.UPLOAD, ActionKind.SEND_IF_MISSING)
 
 
@@ -70,7 +74,6 @@ class _Flight(NamedTuple):
 
     order: Order
     parcel: Parcel
-    since: float
 
 
 class Worker:
@@ -130,8 +133,9 @@ class Worker:
             return
 
     def _gather(self) -> None:
-        if len(self._flights) >= self._pace.allowed:
-            time.sleep(self._pace.gather_seconds())
+        seconds = self._pace.gather_seconds()
+        if seconds and len(self._flights) >= max(self._pace.allowed, _FEW) and all(map(_ASKS, self._flights)):
+            time.sleep(seconds)
 
     # What is begun.
 
@@ -157,7 +161,7 @@ class Worker:
             self._strange("connection")
             return False
         self._traffic.requests["PutObject"] += 1
-        self._flights[wire] = _Flight(order, parcel, time.monotonic())
+        self._flights[wire] = _Flight(order, parcel)
         wire.put(parcel.path, parcel.headers, parcel.body)
         if wire.connected:
             self._step(wire)
@@ -239,7 +243,7 @@ class Worker:
         if outcome is not None:
             self._odd = 0
             self._traffic.uploads[LEAN] += 1
-            self._pace.done(outcome.sent_bytes, now, now - flight.since)
+            self._pace.done(outcome.sent_bytes, now, now - wire.asked)
             self._done.append(Done.of(order.number, outcome))
             return
         pause = jittered(_PAUSE_SECONDS)
@@ -364,7 +368,7 @@ class _Wires:
     def _look_up(self) -> None:
         try:
             found = socket.getaddrinfo(self._address.hostname, self._address.port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise WireError(str(error)) from error
         self._targets = [(family, where) for family, _kind, _protocol, _name, where in found]
         self._known_until = time.monotonic() + _NAME_SECONDS

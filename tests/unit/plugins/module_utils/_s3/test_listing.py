@@ -34,18 +34,21 @@ def answer(*parts, space=SPACE):
     return f"<?xml version='1.0'?><ListBucketResult {space}>{''.join(parts)}</ListBucketResult>".encode()
 
 
+WHOLE = "<IsTruncated>false</IsTruncated>"
 CODED = "<EncodingType>url</EncodingType>"
 MORE = "<IsTruncated>true</IsTruncated><NextContinuationToken>to/ken=</NextContinuationToken>"
 PREFIX = "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>"
 BROKEN = [
     answer("<IsTruncated>true</IsTruncated>"),
-    answer(OBJECT.format("", TIME)),
-    answer(OBJECT.format("a", "")),
-    answer(OBJECT.format("a", "yesterday")),
-    answer(OBJECT.format("a", "2026-11-29T10:20:30")),
-    answer(OBJECT.format("a", TIME).replace("<Size>7", "<Size>seven")),
-    answer(OBJECT.format("a", TIME).replace("<Size>7</Size>", "")),
-    answer(OBJECT.format("a", TIME))[:-10],
+    answer(OBJECT.format("a", TIME)),
+    answer(WHOLE, OBJECT.format("", TIME)),
+    answer(WHOLE, OBJECT.format("a", "")),
+    answer(WHOLE, OBJECT.format("a", "yesterday")),
+    answer(WHOLE, OBJECT.format("a", "2026-11-29T10:20:30")),
+    answer(WHOLE, OBJECT.format("a", TIME).replace("<Size>7", "<Size>seven")),
+    answer(WHOLE, OBJECT.format("a", TIME).replace("<Size>7</Size>", "")),
+    answer(WHOLE, OBJECT.format("a", TIME))[:-10],
+    b'<?xml version="1.0" encoding="x-user-defined"?><ListBucketResult/>',
     b"<html>a web server</html>",
     b"no XML",
     b"",
@@ -83,15 +86,26 @@ def test_a_page_is_read(space):
 
 
 def test_keys_that_are_not_encoded_are_taken_as_they_are():
-    assert parsed(answer(OBJECT.format("a%2Bb+c", TIME))).objects[0].key == "a%2Bb+c"
+    assert parsed(answer(WHOLE, OBJECT.format("a%2Bb+c", TIME))).objects[0].key == "a%2Bb+c"
 
 
 def test_a_token_without_more_pages_is_none():
-    assert parsed(answer("<IsTruncated>false</IsTruncated><NextContinuationToken>x</NextContinuationToken>")) == (
+    assert parsed(answer(WHOLE, "<NextContinuationToken>x</NextContinuationToken>")) == (
         [],
         [],
         None,
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'<x:ListBucketResult xmlns:x="urn:x">{MORE}{OBJECT.format("a", TIME)}</x:ListBucketResult>',
+        answer(MORE, OBJECT.format("a", TIME).replace("<Contents>", '<Contents xmlns="">')).decode(),
+    ],
+)
+def test_namespaces_do_not_matter(content):
+    assert parsed(content.encode()) == ListingPage([Found("a", 7, "abc", SECONDS)], [], "to/ken=")
 
 
 @pytest.mark.parametrize("content", BROKEN)
@@ -122,7 +136,7 @@ def test_both_ways_ask_and_read_alike(web, client, direct):
 
 @pytest.mark.parametrize("content", BROKEN)
 def test_what_is_strange_is_left_to_boto3(web, client, direct, content):
-    good = answer(OBJECT.format("a", TIME))
+    good = answer(WHOLE, OBJECT.format("a", TIME))
     web.answer = lambda method, path, headers: (200, {}, good if "amz-sdk-request" in headers else content)
     assert [found.key for found in listing(direct, client).page("").objects] == ["a"]
 

@@ -216,3 +216,20 @@ def test_several_threads_have_a_connection_each(web, objects):
         assert {found.etag for found in pool.map(objects.head, "abcd")} == {"abc"}
     assert len({port for _method, _path, _headers, port in web.requests}) == 4
     assert boto3_asked(web) == 0
+
+
+def test_a_way_that_never_works_is_not_tried_again_and_again(web, objects, counted):
+    web.answer = lambda method, path, headers: (200, KEPT, b"") if "amz-sdk-request" in headers else (400, {}, b"")
+    for _time in range(30):
+        assert objects.head("a").etag == "abc"
+    assert len(web.requests) - boto3_asked(web) == len(counted) == 10
+
+
+def test_what_is_gone_is_no_failure_of_the_way(web, objects):
+    web.answer = lambda method, path, headers: (404, {}, b"")
+    for _time in range(12):
+        assert objects.head("a") is None
+    web.answer = lambda method, path, headers: (200, KEPT, b"")
+    before = boto3_asked(web)
+    assert objects.head("a").etag == "abc"
+    assert boto3_asked(web) == before

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import types
 from pathlib import Path
 
 import botocore
@@ -83,6 +84,14 @@ def test_certificates_are_those_of_certifi_as_with_boto3(monkeypatch):
         {"aws_config": {"read_timeout": 5}},
         {"endpoint_url": "https://s3.eu-central-1.amazonaws.com", "addressing_style": "path"},
         {"bucket": "media--use1-az4--x-s3"},
+        {"endpoint_url": "http://minio_server:9000"},
+        {"endpoint_url": "http://a..b"},
+        {"endpoint_url": f"http://{'a' * 64}.example.org"},
+        {"region": "fr_par"},
+        {"region": "a.b"},
+        {"region": "123"},
+        {"region": "aws-global"},
+        {"region": "us-east-1-fips"},
     ],
     ids=str,
 )
@@ -104,6 +113,12 @@ def test_so_may_files(bare_host, name):
     assert stated() is None
 
 
-def test_without_boto3_there_is_nobody_to_leave_the_rest_to(monkeypatch):
-    monkeypatch.setattr(under_test, "find_spec", lambda name: None)
+@pytest.mark.parametrize("missing", ["boto3", "botocore"])
+def test_without_boto3_there_is_nobody_to_leave_the_rest_to(monkeypatch, missing):
+    monkeypatch.setattr(under_test, "find_spec", lambda name: None if name == missing else name)
     assert stated() is None
+
+
+def test_certificates_that_can_not_be_read_are_for_boto3_to_complain_of(monkeypatch):
+    monkeypatch.setitem(sys.modules, "certifi", types.SimpleNamespace(where=lambda: "/nonexistent"))
+    assert stated(endpoint_url="https://store.example.org") is None
