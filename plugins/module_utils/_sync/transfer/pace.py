@@ -19,7 +19,7 @@ _CALM_SECONDS = 5.0
 _RETRY_WINDOWS = 40
 # How long answers may gather: a share of the time that requests wait their turn in the store, within these bounds.
 _GATHER_SHARE = 0.5
-_LEAST_GATHER_SECONDS = 0.008
+_LEAST_GATHER_SECONDS = 0.005
 _MOST_GATHER_SECONDS = 0.03
 _SMOOTHED_OVER = 16  # answers
 # What a request costs beside its bytes, so that a window of small files and one of large ones can be compared.

@@ -102,7 +102,7 @@ def test_answers_gather_where_requests_wait_in_the_store():
     assert 0.01 <= answered(Pace(64, now=0.0), [0.005] + [30.0] * 100) <= 0.04
 
 
-@pytest.mark.parametrize("took", [[], [0.02] + [0.03] * 100, [0.1] * 100, [0.0003] + [0.01] * 100])
+@pytest.mark.parametrize("took", [[], [0.02] + [0.028] * 100, [0.1] * 100, [0.0003] + [0.008] * 100])
 def test_where_they_do_not_wait_no_answer_has_to(took):
     """On a far store, and on a fast one."""
     assert answered(Pace(64, now=0.0), took) == 0.0
