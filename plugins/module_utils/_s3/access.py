@@ -20,7 +20,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors i
     S3Error,
     translate,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import AWS_DOMAINS, ConnectionOptions
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.problems import (
     NOT_S3,
     Problem,
@@ -43,8 +43,6 @@ _EVENTUALLY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "I
 _OPERATIONS = {"list_objects_v2": "ListObjectsV2", "head_bucket": "HeadBucket"}
 # Answers after which botocore tries again in the right region.
 _ELSEWHERE = {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "301", "307"}
-# The hosts that belong to one region, which requests must be signed for.
-_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 @dataclass(frozen=True)
@@ -222,4 +220,4 @@ def _region_problem(client: t.Any, witness: _Witness) -> Problem | None:
     if not witness.region or witness.region == used:
         return None
     host = urlsplit(client.meta.endpoint_url).hostname or ""
-    return wrong_region(used, witness.region) if witness.sent_elsewhere or host.endswith(_AWS_DOMAINS) else None
+    return wrong_region(used, witness.region) if witness.sent_elsewhere or host.endswith(AWS_DOMAINS) else None

@@ -10,7 +10,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html
 from __future__ import annotations
 
 import typing as t
-from xml.etree import ElementTree as ET
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.documents import document
 
 _EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 _EVERY_ACCOUNT = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
@@ -54,12 +55,9 @@ def parsed(answer: bytes) -> dict[str, t.Any]:
 
     Raises ValueError: it is no such answer.
     """
-    try:
-        root = ET.fromstring(answer)  # noqa: S314 - botocore reads the same answer in the same way
-    except (ET.ParseError, LookupError) as error:  # the latter of a text in an encoding that is none
-        raise ValueError(f"no XML: {error}") from error
-    if root.tag.rpartition("}")[2] != "AccessControlPolicy" or root.find("{*}AccessControlList") is None:
-        raise ValueError(f"no ACL, but {root.tag[:80]}")
+    root = document(answer, "AccessControlPolicy")
+    if root.find("{*}AccessControlList") is None:
+        raise ValueError("no ACL, but a policy without a list of grants")
     return {
         "Owner": {"ID": root.findtext("{*}Owner/{*}ID")},
         "Grants": [

@@ -17,9 +17,10 @@ import time
 import typing as t
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.shortcut import Shortcut
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import (
     Keys,
-    Signer,
+    Signing,
     encoded,
     encoded_query,
 )
@@ -27,9 +28,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signatur
 _NO_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
 _MOST_ANSWER_BYTES = 16 * 1024 * 1024  # a listing has a thousand keys of up to a kilobyte, three times that in its code
 _OK, _NOT_FOUND = 200, 404
-# So many failures in a row mean that this store, or the way to it, is not one for such requests.
-_MOST_FAILURES = 10
-_PAUSE_SECONDS = 60.0
 
 
 class Answer(t.NamedTuple):
@@ -54,8 +52,7 @@ class Direct:
         self._idle: list[_Line] = []
         self._lines: list[_Line] = []
         self._lock = threading.Lock()
-        self._failures = 0
-        self._paused_until = 0.0
+        self._shortcut = Shortcut()
 
     def close(self) -> None:
         """Close all connections."""
@@ -75,7 +72,7 @@ class Direct:
 
         headers: names in lower case.
         """
-        if time.monotonic() < self._paused_until:
+        if not self._shortcut.is_open(time.monotonic()):
             return None
         if self._count is not None:
             self._count(operation)
@@ -92,9 +89,10 @@ class Direct:
     def _give_back(self, line: _Line, *, answered: bool) -> None:
         with self._lock:
             self._idle.append(line)
-            self._failures = 0 if answered else self._failures + 1
-            if self._failures >= _MOST_FAILURES:
-                self._failures, self._paused_until = 0, time.monotonic() + _PAUSE_SECONDS
+            if answered:
+                self._shortcut.worked()
+            else:
+                self._shortcut.failed(time.monotonic())
 
     def _taken(self) -> _Line:
         with self._lock:
@@ -110,8 +108,7 @@ class _Line:
 
     def __init__(self, address: Address, context: t.Any, keys: t.Callable[[], Keys]) -> None:
         self._address = address
-        self._keys = keys
-        self._signer = Signer(address.keys, address.region) if address.keys else None
+        self._signing = Signing(address.region, address.keys, keys)
         host, port, timeout = address.hostname, address.port, address.connect_timeout
         self._connection = (
             http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
@@ -130,7 +127,7 @@ class _Line:
         """
         path = self._address.path + encoded(key)
         words = encoded_query(query)
-        signed = self._signing().headers(
+        signed = self._signing.signer().headers(
             path,
             self._address.host,
             headers,
@@ -154,10 +151,3 @@ class _Line:
         if not response.isclosed():
             self.close()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
-
-    def _signing(self) -> Signer:
-        if self._signer is None or self._address.keys is None:
-            keys = self._keys()
-            if self._signer is None or self._signer.keys != keys:
-                self._signer = Signer(keys, self._address.region)
-        return self._signer

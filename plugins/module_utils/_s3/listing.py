@@ -12,10 +12,10 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime
 from urllib.parse import unquote_plus
-from xml.etree import ElementTree as ET
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.calls import Calls
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.documents import bare, document
 
 _OPERATION = "ListObjectsV2"
 
@@ -40,11 +40,10 @@ class ListingPage(t.NamedTuple):
 class Listing:
     """The listing of one bucket. Safe for several threads."""
 
-    def __init__(self, direct: Direct | None, client: t.Callable[[], t.Any], bucket: str) -> None:
-        """Ask `direct` first, None where only boto3 can ask; `client` gives a boto3 client for what is not plain."""
+    def __init__(self, direct: Direct | None, calls: Calls) -> None:
+        """Ask `direct` first, None where only boto3 can ask, and by `calls` for what is not plain."""
         self._direct = direct
-        self._client = client
-        self._bucket = bucket
+        self._calls = calls
 
     def page(self, prefix: str, *, after: str = "", delimiter: str = "", token: str | None = None) -> ListingPage:
         """Return one page of the keys that begin with `prefix`, up to 1,000 of them.
@@ -75,11 +74,7 @@ class Listing:
     def _thoroughly(self, prefix: str, after: str, delimiter: str, token: str | None) -> ListingPage:
         arguments = {"ContinuationToken": token, "Delimiter": delimiter, "StartAfter": after}
         given = {name: word for name, word in arguments.items() if word}
-        client = self._client()
-        try:
-            answer = client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **given)
-        except Exception as error:
-            raise translate(error, _OPERATION) from error
+        answer = self._calls(_OPERATION, "list_objects_v2", Prefix=prefix, **given)
         objects = [
             Found(one["Key"], one["Size"], str(one.get("ETag", "")).strip('"'), one["LastModified"].timestamp())
             for one in answer.get("Contents") or []
@@ -93,12 +88,7 @@ def parsed(answer: bytes) -> ListingPage:
 
     Raises ValueError: it is no such answer, or an incomplete one.
     """
-    try:
-        root = ET.fromstring(answer)  # noqa: S314 - botocore reads the same answer in the same way
-    except (ET.ParseError, LookupError) as error:  # the latter of a text in an encoding that is none
-        raise ValueError(f"no XML: {error}") from error
-    if _bare(root.tag) != "ListBucketResult":
-        raise ValueError(f"no listing, but {root.tag[:80]}")
+    root = document(answer, "ListBucketResult")
     read = unquote_plus if root.findtext("{*}EncodingType") == "url" else str
     token = root.findtext("{*}NextContinuationToken") or None
     more = root.findtext("{*}IsTruncated")
@@ -106,7 +96,7 @@ def parsed(answer: bytes) -> ListingPage:
         raise ValueError("it does not say whether it is complete, or how to go on")
     objects = []
     for one in root.iterfind("{*}Contents"):
-        told = {_bare(part.tag): part.text for part in one}
+        told = {bare(part.tag): part.text for part in one}
         key, size, modified = (told.get(part) for part in ("Key", "Size", "LastModified"))
         if not key or not size or not modified:
             raise ValueError("an object without key, size or time")
@@ -114,11 +104,6 @@ def parsed(answer: bytes) -> ListingPage:
         objects.append(Found(read(key), int(size), etag, _seconds(modified)))
     prefixes = [read(prefix.text) for prefix in root.iterfind("{*}CommonPrefixes/{*}Prefix") if prefix.text]
     return ListingPage(objects, prefixes, token if more == "true" else None)
-
-
-def _bare(tag: str) -> str:
-    """Return the name of an element without its namespace: stores have several, and some have none."""
-    return tag.rpartition("}")[2]
 
 
 def _seconds(text: str) -> float:

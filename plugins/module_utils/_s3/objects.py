@@ -10,8 +10,9 @@ import typing as t
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl, acl_of, parsed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import NO_BODY_MD5
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.calls import Calls
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Answer, Direct
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError, translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import NotFoundError
 
 
 class Head(t.NamedTuple):
@@ -32,11 +33,10 @@ class Head(t.NamedTuple):
 class Objects:
     """The objects of one bucket, but for their content. Safe for several threads. All methods raise S3Error."""
 
-    def __init__(self, direct: Direct | None, client: t.Callable[[], t.Any], bucket: str) -> None:
-        """Ask `direct` first, None where only boto3 can ask; `client` gives a boto3 client for what is not plain."""
+    def __init__(self, direct: Direct | None, calls: Calls) -> None:
+        """Ask `direct` first, None where only boto3 can ask, and by `calls` for what is not plain."""
         self._direct = direct
-        self._client = client
-        self._bucket = bucket
+        self._calls = calls
 
     def head(self, key: str) -> Head | None:
         """Return what the store keeps of `key`, None where it has no such object."""
@@ -81,26 +81,19 @@ class Objects:
         # The digest, though of nothing: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html
         headers = {"content-md5": NO_BODY_MD5, "x-amz-acl": canned}
         if self._quickly("PutObjectAcl", "PUT", key, query={"acl": ""}, headers=headers) is None:
-            self._thoroughly("PutObjectAcl", "put_object_acl", key, ACL=canned)
+            self._calls("PutObjectAcl", "put_object_acl", Key=key, ACL=canned)
 
     def _quickly(self, operation: str, method: str, key: str, **given: t.Mapping[str, str]) -> Answer | None:
         return None if self._direct is None else self._direct.ask(operation, method, key=key, **given)
 
-    def _thoroughly(self, operation: str, method: str, key: str, **arguments: str) -> dict[str, t.Any]:
-        client = self._client()
-        try:
-            answer: dict[str, t.Any] = getattr(client, method)(Bucket=self._bucket, Key=key, **arguments)
-        except Exception as error:
-            raise translate(error, operation) from error
-        return answer
-
     def _thoroughly_or_none(self, operation: str, method: str, key: str) -> dict[str, t.Any] | None:
         try:
-            return self._thoroughly(operation, method, key)
+            answer: dict[str, t.Any] = self._calls(operation, method, Key=key)
         except NotFoundError as error:
             if error.code == "NoSuchBucket":
                 raise
             return None
+        return answer
 
 
 def _head(

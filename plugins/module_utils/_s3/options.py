@@ -25,6 +25,7 @@ SECRET_KEY_VARIABLE = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - a variable's name
 ADDRESSING_STYLES = ("auto", "path", "virtual")
 CHECKSUMS = ("when_required", "when_supported")
 
+AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 DEFAULT_REGION = "us-east-1"
 USER_AGENT = "fediverse.mastodon_s3"
 CONNECT_SECONDS = 10.0  # a host that drops packets shall not look like a hang
@@ -178,7 +179,7 @@ def _addressing_style(style: str, endpoint_url: str | None) -> str:
     if style != "auto" or endpoint_url is None:
         return style
     host = urlsplit(endpoint_url).hostname or ""
-    return "auto" if host.endswith((".amazonaws.com", ".amazonaws.com.cn")) else "path"
+    return "auto" if host.endswith(AWS_DOMAINS) else "path"
 
 
 def _credentials(params: t.Mapping[str, t.Any]) -> tuple[str | None, str | None, str | None]:

@@ -14,7 +14,7 @@ import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Callable, Optional
 from urllib.parse import quote
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -87,6 +87,26 @@ class Signer:
             key = hmac.digest(key, part.encode(), "sha256")
         self._date, self._key = date, key
         self._scope = f"{date}/{self._region}/s3/aws4_request"
+
+
+class Signing:
+    """The signer of the moment. Not for several threads."""
+
+    def __init__(self, region: str, lasting: Optional[Keys], keys: Optional[Callable[[], Keys]] = None) -> None:
+        """Sign with `lasting` or, where that is None, with what `keys` gives each time."""
+        self._region = region
+        self._keys = None if lasting else keys
+        self._signer = Signer(lasting, region) if lasting else None
+
+    def signer(self) -> Signer:
+        """Return what signs now. Raises what `keys` does."""
+        if self._keys is not None:
+            keys = self._keys()
+            if self._signer is None or self._signer.keys != keys:
+                self._signer = Signer(keys, self._region)
+        if self._signer is None:
+            raise AssertionError("neither lasting keys nor a way to renew them")
+        return self._signer
 
 
 def encoded(key: str) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+    AWS_DOMAINS,
     CONNECT_SECONDS,
     DEFAULT_REGION,
     READ_SECONDS,
@@ -33,9 +34,7 @@ _FILES = (".aws/config", ".aws/credentials")
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 _REGION = re.compile(rf"(?![0-9]+\Z)(?!fips-|aws-global\Z){_LABEL}(?<!-fips)")
-# Buckets with a protocol of their own, and hosts that say more than an address.
-_EXPRESS = "--x-s3"
-_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
+_EXPRESS = "--x-s3"  # ends the names of buckets with a protocol of their own
 
 
 def stated_address(options: ConnectionOptions, bucket: str) -> Address | None:
@@ -60,7 +59,7 @@ def stated_address(options: ConnectionOptions, bucket: str) -> Address | None:
         return None
     url, region = urlsplit(options.endpoint_url), options.region or DEFAULT_REGION
     hostname = url.hostname or ""
-    if not _HOST.fullmatch(hostname) or hostname.endswith(_AWS_DOMAINS) or not _REGION.fullmatch(region):
+    if not _HOST.fullmatch(hostname) or hostname.endswith(AWS_DOMAINS) or not _REGION.fullmatch(region):
         return None
     tls = url.scheme == "https"
     ca_file = _trusted(options) if tls else None

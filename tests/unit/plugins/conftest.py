@@ -12,6 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+
 
 class Web:
     """A real web server on a free port that answers what `answer(method, path, headers)` returns.
@@ -64,3 +67,22 @@ def web(monkeypatch):
     server = Web()
     yield server
     server.close()
+
+
+@pytest.fixture
+def client_of_web(web):
+    """Make boto3 clients that send to `web`, each request up to so many times."""
+
+    def make(attempts):
+        return s3_client(
+            ConnectionOptions(
+                endpoint_url=web.url,
+                region="r",
+                access_key="AKIA",
+                secret_key="secret",
+                addressing_style="path",
+                aws_config={"retries": {"mode": "standard", "total_max_attempts": attempts}},
+            )
+        )
+
+    return make

@@ -17,6 +17,7 @@ from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.calls import Calls
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     Boto3MissingError,
@@ -91,6 +92,7 @@ class Store:
         self.requests: Counter[str] = Counter()
         self._make_client = make_client
         self._client: Any = None
+        self._call = Calls(self.connect, bucket)
         self._address = address
         self._small: Optional[_Small] = None
         self._client_lock = threading.Lock()
@@ -304,14 +306,6 @@ class Store:
         }
         return {name: value for name, value in arguments.items() if value}
 
-    def _call(self, operation: str, method: str, **arguments: Any) -> Any:
-        client = self.connect()
-        try:
-            return getattr(client, method)(Bucket=self.bucket, **arguments)
-        except Exception as error:
-            # An error of the file that is read comes through translate as it is.
-            raise translate(error, operation) from error
-
     def _requests(self) -> _Small:
         """Return what small requests are made by, once there is one to be made."""
         address = self.address()
@@ -320,9 +314,7 @@ class Store:
                 direct = None
                 with suppress(OSError, ValueError):  # of certificates that can't be read: boto3 says it best
                     direct = Direct(address, self.keys, self._note) if address else None
-                self._small = _Small(
-                    direct, Objects(direct, self.connect, self.bucket), Listing(direct, self.connect, self.bucket)
-                )
+                self._small = _Small(direct, Objects(direct, self._call), Listing(direct, self._call))
             return self._small
 
     def _count(self, event_name: str, **_arguments: Any) -> None:

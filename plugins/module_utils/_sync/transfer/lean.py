@@ -21,7 +21,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import (
     UNSIGNED_PAYLOAD,
     Keys,
-    Signer,
+    Signing,
     encoded,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
@@ -76,8 +76,7 @@ class Packer:
         self._prefix = prefix
         self._source = source
         self._rules = rules
-        self._keys = keys
-        self._signer = Signer(address.keys, address.region) if address.keys else None
+        self._signing = Signing(address.region, address.keys, keys)
         self._buffer = memoryview(bytearray(_READ_BYTES))
 
     def pack(self, action: Action) -> Optional[Parcel]:
@@ -115,7 +114,7 @@ class Packer:
             return None
         described["content-md5"] = base64.b64encode(md5.digest()).decode()
         # The signature covers Content-MD5, and so the body: a second digest would protect nothing more.
-        headers = self._signing().headers(path, self._address.host, described, UNSIGNED_PAYLOAD, time.time())
+        headers = self._signing.signer().headers(path, self._address.host, described, UNSIGNED_PAYLOAD, time.time())
         headers["user-agent"] = self._address.user_agent
         body = Body(before.size, content, descriptor)
         return Parcel(action, before, exposure, md5.hexdigest(), path, headers, body)
@@ -160,15 +159,6 @@ class Packer:
             "x-amz-storage-class": headers.storage_class,
         }
         return {name: value for name, value in described.items() if value}
-
-    def _signing(self) -> Signer:
-        if self._keys is not None:
-            keys = self._keys()
-            if self._signer is None or self._signer.keys != keys:
-                self._signer = Signer(keys, self._address.region)
-        if self._signer is None:
-            raise AssertionError("neither lasting keys nor a way to renew them")
-        return self._signer
 
 
 @lru_cache(maxsize=256)

@@ -83,10 +83,8 @@ class Performer:
         }
         try:
             return steps[action.kind](action)
-        except S3Error as error:
+        except (S3Error, *NO_CLIENT) as error:
             return failed(action, failure_of(error))
-        except NO_CLIENT as error:
-            return failed(action, Failure(str(error), systemic=True))
         except FileNotFoundError:
             # A key that was never sent is forgotten; one that was may be deleted by the next round.
             return Outcome(action, Result.SKIPPED, reason=Reason.VANISHED, forget=action.row is None)
@@ -99,10 +97,8 @@ class Performer:
         """Delete a batch of objects, and say what came of each."""
         try:
             errors = self._store.delete([action.key for action in actions])
-        except S3Error as error:
+        except (S3Error, *NO_CLIENT) as error:
             return [failed(action, failure_of(error)) for action in actions]
-        except NO_CLIENT as error:
-            return [failed(action, Failure(str(error), systemic=True)) for action in actions]
         return [
             failed(action, failure_of(errors[action.key]))
             if action.key in errors
@@ -157,8 +153,10 @@ class Performer:
         return Outcome(action, Result.SKIPPED, row, reason=Reason.IN_BUCKET)
 
 
-def failure_of(error: S3Error) -> Failure:
-    """Return what an error of the store means for the rest of the run."""
+def failure_of(error: Exception) -> Failure:
+    """Return what an error of the store, or the lack of a client for it, means for the rest of the run."""
+    if not isinstance(error, S3Error):
+        return Failure(str(error), systemic=True)
     return Failure(
         str(error),
         code=error.code or type(error).__name__,

@@ -19,6 +19,7 @@ from operator import attrgetter
 from typing import Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.shortcut import Shortcut
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
@@ -56,9 +57,6 @@ _MOST_THREADS = 16
 _TICK_SECONDS = 0.5
 _TOLD_AT_ONCE = 16
 _TOO_MANY = (429, 503)
-# So many odd answers in a row mean that this store, or the way to it, is not one for the lean way.
-_ODD_ANSWERS = 10
-_ODD_PAUSE_SECONDS = 60.0
 _NAME_SECONDS = 60.0
 _FRESH_SECONDS = 1.0  # for which an idle connection, that is watched anyway, is taken to be whole
 _PAUSE_SECONDS = 0.3
@@ -101,8 +99,7 @@ class Worker:
         self._packer = self._make_packer(job.address) if job.address else None
         self._pace = Pace(job.most, now=now)
         self._throttle = Throttle(job.rate)
-        self._odd = 0
-        self._lean_from = now
+        self._shortcut = Shortcut()
         self._done: list[Done] = []
         self._told = now
         self._traffic = Traffic()
@@ -147,7 +144,7 @@ class Worker:
             order = self._orders.popleft()
             if order.action.kind in _SENDING and order.action.size <= PART_BYTES:
                 self._throttle.take(order.action.size, now)
-            parcel = self._packer.pack(order.action) if self._packer and now >= self._lean_from else None
+            parcel = self._packer.pack(order.action) if self._packer and self._shortcut.is_open(now) else None
             if parcel is None or not self._launch(order, parcel):
                 self._by_boto3(order, order.action)
 
@@ -241,7 +238,7 @@ class Worker:
         parcel.close()
         now = time.monotonic()
         if outcome is not None:
-            self._odd = 0
+            self._shortcut.worked()
             self._traffic.uploads[LEAN] += 1
             self._pace.done(outcome.sent_bytes, now, now - wire.asked)
             self._done.append(Done.of(order.number, outcome))
@@ -260,10 +257,7 @@ class Worker:
 
     def _strange(self, why: str) -> None:
         self._traffic.retries[why] += 1
-        self._odd += 1
-        if self._odd >= _ODD_ANSWERS:
-            self._odd = 0
-            self._lean_from = time.monotonic() + _ODD_PAUSE_SECONDS
+        self._shortcut.failed(time.monotonic())
 
     def _take_from_threads(self) -> None:
         try:

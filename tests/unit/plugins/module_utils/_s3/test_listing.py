@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import address_of, keys_of
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.calls import Calls
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
     ConnectionFailedError,
@@ -22,7 +22,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.listing 
     ListingPage,
     parsed,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
 
 SPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 OBJECT = "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;abc&quot;</ETag><Size>7</Size></Contents>"
@@ -56,16 +55,8 @@ BROKEN = [
 
 
 @pytest.fixture
-def client(web):
-    options = ConnectionOptions(
-        endpoint_url=web.url,
-        region="r",
-        access_key="AKIA",
-        secret_key="secret",
-        addressing_style="path",
-        aws_config={"retries": {"mode": "standard", "total_max_attempts": 1}},
-    )
-    return s3_client(options)
+def client(client_of_web):
+    return client_of_web(1)
 
 
 @pytest.fixture
@@ -76,7 +67,7 @@ def direct(client):
 
 
 def listing(direct, client):
-    return Listing(direct, lambda: client, "media")
+    return Listing(direct, Calls(lambda: client, "media"))
 
 
 @pytest.mark.parametrize("space", [SPACE, ""])

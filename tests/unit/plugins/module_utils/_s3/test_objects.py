@@ -15,6 +15,7 @@ from botocore.exceptions import CredentialRetrievalError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import objects as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.calls import Calls
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
@@ -40,18 +41,10 @@ def counted():
 
 
 @pytest.fixture
-def objects(web, counted):
-    options = ConnectionOptions(
-        endpoint_url=web.url,
-        region="r",
-        access_key="AKIA",
-        secret_key="secret",
-        addressing_style="path",
-        aws_config={"retries": {"mode": "standard", "total_max_attempts": 2}},
-    )
-    client = s3_client(options)
+def objects(client_of_web, counted):
+    client = client_of_web(2)
     direct = Direct(address_of(client, "media"), lambda: keys_of(client), counted.append)
-    yield under_test.Objects(direct, lambda: client, "media")
+    yield under_test.Objects(direct, Calls(lambda: client, "media"))
     direct.close()
 
 
@@ -185,7 +178,7 @@ def test_keys_that_can_not_be_renewed_leave_the_request_to_boto3(web, monkeypatc
         keys_of(client)
     direct = Direct(address, lambda: keys_of(client))
     with pytest.raises(S3Error, match="timed out"):
-        under_test.Objects(direct, lambda: client, "media").set_acl("a", "private")
+        under_test.Objects(direct, Calls(lambda: client, "media")).set_acl("a", "private")
     direct.close()
     assert len(asked) >= 3
     assert web.requests == []
@@ -199,7 +192,7 @@ def test_boto3_is_not_needed_for_what_is_plain(web, counted):
     address = Address(False, url.hostname, url.port, url.netloc, "/media/", "r", "agent", 1.0, 1.0)
     direct = Direct(address, lambda: Keys("AKIA", "secret"), counted.append)
     web.answer = lambda method, path, headers: (200, KEPT, b"")
-    assert under_test.Objects(direct, no_client, "media").head("a").etag == "abc"
+    assert under_test.Objects(direct, Calls(no_client, "media")).head("a").etag == "abc"
     direct.close()
 
 
