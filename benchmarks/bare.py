@@ -15,6 +15,7 @@ import ssl
 import stat
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,9 +84,13 @@ def _send(task: dict[str, Any], share: int, shares: int) -> None:
     start = len(task["src"]) + 1
     for number, path in enumerate(_files(task["src"], 0, share, shares)):
         content = _content(path)
-        digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+        name, digest = (
+            ("x-amz-checksum-crc32", zlib.crc32(content).to_bytes(4, "big"))
+            if context
+            else ("x-amz-checksum-sha256", hashlib.sha256(content).digest())
+        )
         where = f"/{task['bucket']}/{encoded(path[start:])}"
-        described = {**task["headers"], "content-md5": digest}
+        described = {**task["headers"], name: base64.b64encode(digest).decode()}
         headers = signer.headers(where, url.netloc, described, UNSIGNED_PAYLOAD, time.time())
         words = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"PUT {where} HTTP/1.1\r\n{words}content-length: {len(content)}\r\n\r\n".encode()

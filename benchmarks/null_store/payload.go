@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"strconv"
@@ -18,9 +19,35 @@ import (
 var buffers = sync.Pool{New: func() any { return make([]byte, 256*1024) }}
 
 type payload struct {
-	size int64
-	etag string
-	code string // of the error, empty where all is well
+	size     int64
+	etag     string
+	checksum map[string]string // headers that say what was checked, as the client sent them
+	code     string            // of the error, empty where all is well
+}
+
+// said is a digest that a client sent, and what its content comes to.
+type said struct {
+	header string
+	sum    hash.Hash
+	text   func([]byte) string
+	code   string // of the error where the two differ
+}
+
+func saidBy(r *http.Request) []said {
+	all := []said{
+		{"Content-Md5", md5.New(), base64.StdEncoding.EncodeToString, "BadDigest"},
+		{"X-Amz-Checksum-Crc32", crc32.NewIEEE(), base64.StdEncoding.EncodeToString, "BadDigest"},
+		{"X-Amz-Checksum-Sha256", sha256.New(), base64.StdEncoding.EncodeToString, "BadDigest"},
+		{"X-Amz-Content-Sha256", sha256.New(), hex.EncodeToString, "XAmzContentSHA256Mismatch"},
+	}
+	var found []said
+	for _, each := range all {
+		value := r.Header.Get(each.header)
+		if value != "" && (each.header != "X-Amz-Content-Sha256" || len(value) == 64) {
+			found = append(found, each)
+		}
+	}
+	return found
 }
 
 // read takes in the body of a request and checks its length and, if so wanted, its digests.
@@ -39,34 +66,38 @@ func (s *server) read(r *http.Request) payload {
 	if expected < 0 {
 		return payload{code: "MissingContentLength"}
 	}
-	said := r.Header.Get("Content-Md5")
+	var checked []said
 	var sums []hash.Hash
-	var md5sum, sha256sum hash.Hash
-	if s.digest && said != "" {
-		md5sum = md5.New()
-		sums = append(sums, md5sum)
+	if s.digest {
+		checked = saidBy(r)
 	}
-	if s.digest && len(declared) == 64 {
-		sha256sum = sha256.New()
-		sums = append(sums, sha256sum)
+	for _, each := range checked {
+		sums = append(sums, each.sum)
 	}
 	size, err := drain(body, sums)
 	if err != nil || size != expected {
 		return payload{code: "IncompleteBody"}
 	}
-	if md5sum != nil && base64.StdEncoding.EncodeToString(md5sum.Sum(nil)) != said {
-		return payload{code: "BadDigest"}
+	sent := payload{size: size, etag: etagOf(r.Header)}
+	for _, each := range checked {
+		value := r.Header.Get(each.header)
+		if each.text(each.sum.Sum(nil)) != value {
+			return payload{code: each.code}
+		}
+		if strings.HasPrefix(each.header, "X-Amz-Checksum-") {
+			sent.checksum = map[string]string{each.header: value}
+		}
 	}
-	if sha256sum != nil && hex.EncodeToString(sha256sum.Sum(nil)) != declared {
-		return payload{code: "XAmzContentSHA256Mismatch"}
-	}
-	return payload{size: size, etag: etagOf(said)}
+	return sent
 }
 
-// etagOf returns the MD5 that the client sent or, since nothing else is known of the content, what is visibly no MD5.
-func etagOf(said string) string {
-	if raw, err := base64.StdEncoding.DecodeString(said); err == nil && len(raw) == md5.Size {
-		return hex.EncodeToString(raw)
+// etagOf returns what the client said of the content: its MD5, or else as much of its SHA-256. Where it said nothing, the
+// ETag is visibly no digest.
+func etagOf(header http.Header) string {
+	for _, name := range []string{"Content-Md5", "X-Amz-Checksum-Sha256"} {
+		if raw, err := base64.StdEncoding.DecodeString(header.Get(name)); err == nil && len(raw) >= md5.Size {
+			return hex.EncodeToString(raw[:md5.Size])
+		}
 	}
 	return "null-store"
 }

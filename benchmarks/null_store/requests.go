@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/xml"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -150,7 +151,7 @@ func objectAnswer(r *http.Request, key string, there *bucket, words url.Values, 
 		return ok(nil)
 	case r.Method == http.MethodPut:
 		there.put(key, described(r, sent))
-		return answer{status: http.StatusOK, headers: map[string]string{"Etag": quoted(sent.etag)}}
+		return accepted(sent)
 	case r.Method == http.MethodHead && known:
 		headers := map[string]string{
 			"Etag": quoted(one.etag), "Content-Length": strconv.FormatInt(one.size, 10), "Content-Type": one.kind,
@@ -195,7 +196,7 @@ func (s *server) multipartAnswer(
 			return failed(http.StatusBadRequest, "InvalidPart")
 		}
 		under.parts[number] = object{size: sent.size}
-		return answer{status: http.StatusOK, headers: map[string]string{"Etag": quoted(sent.etag)}}
+		return accepted(sent)
 	case http.MethodPost:
 		whole := under.object
 		for _, part := range under.parts {
@@ -216,6 +217,12 @@ func (s *server) multipartAnswer(
 		return answer{status: http.StatusNoContent}
 	}
 	return failed(http.StatusNotImplemented, "NotImplemented")
+}
+
+func accepted(sent payload) answer {
+	headers := map[string]string{"Etag": quoted(sent.etag)}
+	maps.Copy(headers, sent.checksum)
+	return answer{status: http.StatusOK, headers: headers}
 }
 
 func described(r *http.Request, sent payload) object {

@@ -323,6 +323,8 @@ seconds:
 uploads_by:
   description:
     - How the uploads went, V(lean) (signed and sent by this module's own connections) or V(boto3).
+    - In the lean way a file counts as sent once the store repeats the checksum that went with it or, where it does not
+      do that, once its ETag is the file's MD5.
     - Through V(boto3) go files over 8 MiB, whatever did not succeed at once, and everything where a proxy, a client
       certificate or O(checksums=when_supported) is in use.
   returned: always

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -90,11 +91,22 @@ def test_parts_become_one_object(server):
     assert client.head_object(**where)["ContentLength"] == 150
 
 
-def test_a_damaged_body_is_refused(server):
-    wrong = base64.b64encode(hashlib.md5(b"another", usedforsecurity=False).digest()).decode()
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("ContentMD5", hashlib.md5(b"another", usedforsecurity=False).digest()),
+        ("ChecksumSHA256", hashlib.sha256(b"another").digest()),
+        ("ChecksumCRC32", zlib.crc32(b"another").to_bytes(4, "big")),
+    ],
+)
+def test_a_damaged_body_is_refused(server, name, digest):
+    where, said = {"Bucket": "bench", "Key": "a"}, base64.b64encode(digest).decode()
+    client = server.store.client()
     with pytest.raises(ClientError, match="BadDigest"):
-        server.store.client().put_object(Bucket="bench", Key="a", Body=b"body", ContentMD5=wrong)
+        client.put_object(**where, Body=b"body", **{name: said})
     assert server.counts()["buckets"]["bench"]["objects"] == 0
+    answer = client.put_object(**where, Body=b"another", **{name: said})
+    assert name == "ContentMD5" or answer[name] == said
 
 
 @pytest.mark.parametrize(

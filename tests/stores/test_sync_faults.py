@@ -21,7 +21,9 @@ OPTIONS = {
     "aws_config": {"read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS}},
 }
 # What boto3 does not repeat. Two such answers to a file, or one to a part of a large one, leave it to the next run.
-NOT_REPEATED = ("clock_skew", "expired_token", "other_region", "wrong_etag")
+NOT_REPEATED = ("clock_skew", "expired_token", "other_region", "wrong_etag", "forgotten", "damaged")
+# What answers in the store's name say; one that repeats the content's checksum beside it is believed all the same.
+NO_ETAG = "0" * 32
 
 
 def lay_out(world, files=FILES):
@@ -51,11 +53,17 @@ def objects(world):
     }
 
 
+def md5_of(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 def hold_against_the_bucket(world, result):
     """Look whether all that the run counts, and notes in its journal, is really there."""
     there, known = objects(world), rows(result)
-    assert known.items() <= there.items()
     sent, files = known.keys() - {"accounts/first.png"}, world.files()
+    for key, (size, etag) in known.items():
+        assert (size, etag) == there[key] or (world.store.kind == "minio" and (size, etag) == (there[key][0], NO_ETAG))
+        assert key == LARGE or there[key][1] == md5_of((world.src / key).read_bytes()), key
     assert result["actions"]["upload"]["count"] == len(sent)
     assert result["actions"]["upload"]["bytes"] == sum(known[key][0] for key in sent)
     assert result["transferred_bytes"] == result["actions"]["upload"]["bytes"]
@@ -84,7 +92,7 @@ def finished(world, **options):
         if key == LARGE:
             assert world.client.get_object(Bucket=world.bucket, Key=key)["Body"].read() == content
         else:
-            assert there[key] == (len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()), key
+            assert there[key] == (len(content), md5_of(content)), key
         if world.store.kind == "rgw":
             private = path.stat().st_mode & 0o044 == 0 or key.startswith("backups/")
             assert visitor.get(world.bucket, key)[0] == (403 if private else 200), key
@@ -129,11 +137,14 @@ def test_of_each_kind_alone_and_of_all(rgw, through, kind):
     finished(world, **options)
 
 
-def test_of_a_store_behind_tls(minio, through):
-    world, proxy = through(minio, list(FAULTS))
+@pytest.mark.parametrize("kind", ["wrong_etag", "forgotten", "damaged", "mix"])
+def test_of_a_store_that_repeats_checksums(minio, through, kind):
+    world, proxy = through(minio, list(FAULTS) if kind == "mix" else [kind])
     lay_out(world)
     options = {**OPTIONS, "endpoint_url": proxy.url}
-    hold_against_the_bucket(world, world.sync(**options))
+    result = world.sync(**options)
+    assert sum(proxy.done.values()) > FILES * SHARE / 2
+    hold_against_the_bucket(world, result)
     proxy.share = 0
     finished(world, **options)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import http.client
 import threading
 import uuid
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 from stores.fixtures import new_bucket
 from sync_world import World
 
+FILES = 100
+SHA256_OF_NOTHING = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 KEYS = ["cache/a b.png", "cache/b+ü.jpg", "accounts/c.gif"]
 
 
@@ -105,3 +109,40 @@ def test_an_authority_that_is_not_trusted_is_told(minio, tmp_path):
     assert result["failed"]
     assert "certificate" in result["msg"]
     assert world.objects() == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "checksum"),
+    [
+        ("minio", "endpoint_url", "ChecksumCRC32"),
+        ("seaweedfs", "plain_endpoint_url", "ChecksumSHA256"),
+        ("versitygw", "endpoint_url", "ChecksumCRC32"),
+        ("rgw", "plain_endpoint_url", None),
+    ],
+)
+def test_a_store_that_repeats_checksums_gets_them(request, tmp_path, kind, url, checksum):
+    store = request.getfixturevalue(kind)
+    world = World(store, new_bucket(store), tmp_path)
+    for number in range(FILES):
+        world.write(f"accounts/{number:03}.png", b"%d" % number)
+    result = world.sync(endpoint_url=getattr(store, url))
+    assert result["uploads_by"] == {"lean": FILES, "boto3": 0}
+    assert result["retries"] == {}
+    of_what = Counter(
+        name
+        for key in world.files()
+        for name in world.client.head_object(Bucket=world.bucket, Key=key, ChecksumMode="ENABLED")
+        if name in ("ChecksumCRC32", "ChecksumSHA256")
+    )
+    assert set(of_what) == ({checksum} if checksum else set())
+    assert not checksum or of_what[checksum] > FILES / 2
+
+
+@pytest.mark.parametrize("kind", ["minio", "seaweedfs", "versitygw"])
+@pytest.mark.parametrize("checksum", [{"ChecksumSHA256": SHA256_OF_NOTHING}, {"ChecksumCRC32": "AAAAAA=="}])
+def test_a_store_that_repeats_a_checksum_has_checked_it(request, kind, checksum):
+    store = request.getfixturevalue(kind)
+    client, bucket = store.client(), new_bucket(store)
+    with pytest.raises(ClientError, match=r"Mismatch|BadDigest"):
+        client.put_object(Bucket=bucket, Key="a", Body=b"something", **checksum)
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket)

@@ -72,6 +72,18 @@ def _wrong_etag(handler: _Handler) -> None:
     handler.give(answer._replace(headers=headers))
 
 
+def _forgotten(handler: _Handler) -> None:
+    """Take a body, say so, and keep nothing."""
+    if handler.command != "PUT" or not handler.read_body():
+        handler.give(handler.ask_store())
+        return
+    handler.give(_Answer(200, [("ETag", f'"{"0" * 32}"')], b""))
+
+
+def _damaged(handler: _Handler) -> None:
+    handler.give(handler.ask_store(alter=lambda body: body[:-1] + bytes([body[-1] ^ 1])))
+
+
 FAULTS: dict[str, Fault] = {
     "500": _refusal(500, "InternalError"),
     "503": _refusal(503, "SlowDown"),
@@ -81,6 +93,8 @@ FAULTS: dict[str, Fault] = {
     "stall": _stall,
     "truncated": _truncated,
     "wrong_etag": _wrong_etag,
+    "forgotten": _forgotten,
+    "damaged": _damaged,
     "clock_skew": _refusal(403, "RequestTimeTooSkewed"),
     "expired_token": _refusal(400, "ExpiredToken"),
     "other_region": _refusal(301, "PermanentRedirect", x_amz_bucket_region=ELSEWHERE),
@@ -183,9 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         return self._body
 
-    def ask_store(self) -> _Answer:
-        """Hand the request on, and return the store's answer."""
+    def ask_store(self, alter: t.Callable[[bytes], bytes] | None = None) -> _Answer:
+        """Hand the request on, with another body where there is one to `alter`, and return the store's answer."""
         body = self.read_body()
+        if body and alter is not None:
+            body = alter(body)
         self._store.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             if name.lower() not in _OF_THE_WAY:

@@ -9,12 +9,11 @@ Only the ordinary case is served. Whatever is not is left to `Performer`, which 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import time
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import hides_digest
@@ -36,6 +35,12 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import CANNED_ACL, stored_as
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import content_of, sniffed
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.proof import (
+    Proofs,
+    Sum,
+    digests_of,
+    md5_of,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import (
     PART_BYTES,
     exposure_now,
@@ -51,12 +56,15 @@ _READ_BYTES = 256 * 1024
 
 
 class Parcel(NamedTuple):
-    """A file that is opened, judged and signed for. Whoever has it closes its descriptor."""
+    """A file that is opened, judged and signed for. Whoever has it closes its descriptor.
+
+    digests: the headers that say what its content comes to, which are among `headers`, too.
+    """
 
     action: Action
     entry: Entry
     exposure: Exposure
-    md5: str
+    digests: dict[str, str]
     path: str
     headers: dict[str, str]
     body: Body
@@ -77,6 +85,7 @@ class Packer:
         self._source = source
         self._rules = rules
         self._signing = Signing(address.region, address.keys, keys)
+        self._proofs = Proofs(tls=address.tls)
         self._buffer = memoryview(bytearray(_READ_BYTES))
 
     def pack(self, action: Action) -> Optional[Parcel]:
@@ -101,8 +110,8 @@ class Packer:
         exposure = exposure_now(self._rules, action, before)
         if exposure is None or before.size > PART_BYTES:
             return None
-        md5 = hashlib.md5(usedforsecurity=False)
-        seen, content = self._digest(descriptor, before.size, md5)
+        sums = self._proofs.sums()
+        seen, content = self._digest(descriptor, before.size, sums.values())
         after = entry_of(action.key, os.fstat(descriptor))
         if seen != before.size or content_of(after) != content_of(before):
             return None
@@ -112,12 +121,13 @@ class Packer:
         described = self._described(action, descriptor, exposure)
         if not all(map(_is_plain, described.values())):
             return None
-        described["content-md5"] = base64.b64encode(md5.digest()).decode()
-        # The signature covers Content-MD5, and so the body: a second digest would protect nothing more.
+        digests = digests_of(sums)
+        described.update(digests)
+        # The signature covers the digest, and so the body: one more would protect nothing more.
         headers = self._signing.signer().headers(path, self._address.host, described, UNSIGNED_PAYLOAD, time.time())
         headers["user-agent"] = self._address.user_agent
         body = Body(before.size, content, descriptor)
-        return Parcel(action, before, exposure, md5.hexdigest(), path, headers, body)
+        return Parcel(action, before, exposure, digests, path, headers, body)
 
     def outcome(self, parcel: Parcel, answer: Answer) -> Optional[Outcome]:
         """Return what came of a parcel, None where the ordinary way has to see to its file once more."""
@@ -125,7 +135,7 @@ class Packer:
         customer_key = "x-amz-server-side-encryption-customer-algorithm" in said
         encrypted = hides_digest(said.get("x-amz-server-side-encryption", ""), customer_key)
         stored = stored_as(said.get("etag", ""), encrypted)
-        if answer.status != 200 or not stored.etag or (stored.digest and stored.etag != parcel.md5):
+        if answer.status != 200 or not self._proofs.holds(parcel.digests, said, stored):
             return None
         action, before = parcel.action, parcel.entry
         status = os.fstat(parcel.body.descriptor)
@@ -134,19 +144,22 @@ class Packer:
             return None
         if self._rules.hides(after.mode) and parcel.exposure is Exposure.PUBLIC:
             return None
-        row = sent_row(self._rules, action, before, parcel.exposure, md5=parcel.md5, etag=stored.etag)
+        md5 = md5_of(parcel.digests) or stored.etag
+        row = sent_row(self._rules, action, before, parcel.exposure, md5=md5, etag=stored.etag)
         return Outcome(action, Result.UPLOADED, row, sent_bytes=before.size)
 
-    def _digest(self, descriptor: int, size: int, md5: Any) -> tuple[int, Optional[bytes]]:
-        """Feed the digest; return how much there was and, where that is to be held until it is sent, the content."""
+    def _digest(self, descriptor: int, size: int, sums: Iterable[Sum]) -> tuple[int, Optional[bytes]]:
+        """Feed the sums; return how much there was and, where that is to be held until it is sent, the content."""
         if self._address.tls and size <= _HELD_BYTES:
             content = os.pread(descriptor, size + 1, 0)
-            md5.update(content)
+            for each in sums:
+                each.update(content)
             return len(content), content
         seen, count = 0, _READ_BYTES
         while count == _READ_BYTES:
             count = os.preadv(descriptor, [self._buffer], seen)
-            md5.update(self._buffer[:count])
+            for each in sums:
+                each.update(self._buffer[:count])
             seen += count
         return seen, None
 

@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -33,6 +34,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
 
 OLD = time.time() - 3600
 EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+CHECKSUM = "x-amz-checksum-sha256"
 ODD_KEYS = ("a b.png", "a+b.png", "100%.png", "a#b?.png", "ü€😀.png", "a\nb.png", "quo'te\".png", "~t.png", "a=b&c.png")
 
 
@@ -49,19 +51,21 @@ class Handler(BaseHTTPRequestHandler):
         if callable(fault):
             fault(self, key)
             return
-        if self.headers.get("content-md5", "") not in (
-            "",
-            base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
-        ):
-            self.answer(400)
-            return
+        md5, sha256 = hashlib.md5(body, usedforsecurity=False), hashlib.sha256(body)
+        repeated = {}
+        for name, digest in (("content-md5", md5.digest()), (CHECKSUM, sha256.digest())):
+            if name in self.headers and self.headers[name] != base64.b64encode(digest).decode():
+                self.answer(400)
+                return
+            if name == CHECKSUM and name in self.headers and self.server.repeats:
+                repeated = {name: self.headers[name]}
         with self.server.lock:
             self.server.objects[key] = (body, dict(self.headers))
         if fault == "reset after":
             self.close_connection = True
             self.connection.close()
             return
-        self.answer(200, {"ETag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'})
+        self.answer(200, {"ETag": f'"{md5.hexdigest()}"', **repeated})
 
     def do_GET(self):
         self.answer(200, {"Content-Type": "application/xml"}, EMPTY_LISTING)
@@ -118,7 +122,14 @@ class World:
         self.workers = Workers(number, self.store)
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.lock, self.server.objects, self.server.faults, self.server.seen = threading.Lock(), {}, [], []
+        self.server.repeats = False
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def digests(self):
+        """Count what the objects' contents came with."""
+        return Counter(
+            name for _body, sent in self.server.objects.values() for name in ("content-md5", CHECKSUM) if name in sent
+        )
 
     def store(self, endpoint=None, style="auto"):
         # A worker was forked before the port was known: it learns it from the tree's own folder.
@@ -238,6 +249,41 @@ class TestSending:
         assert result["retries"] == {cause: 1}
         assert {key: body for key, (body, _headers) in world.server.objects.items()} == {
             f"accounts/{number}.png": b"%d" % number for number in range(20)
+        }
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_store_that_does_not_repeat_checksums_gets_md5(self, tmp_path, number):
+        world = World(tmp_path, number)
+        try:
+            for each in range(100):
+                world.write(f"accounts/{each}.png", b"%d" % each)
+            assert world.sync().error is None
+            assert world.digests()["content-md5"] == 100
+            # Each worker asks once. One that had nothing to do did not.
+            assert 1 <= world.digests()[CHECKSUM] <= number
+        finally:
+            world.close()
+
+    def test_a_store_that_repeats_checksums_gets_them(self, world):
+        world.server.repeats = True
+        for number in range(300):
+            world.write(f"accounts/{number}.png", b"%d" % number)
+        result = world.sync().as_dict()
+        assert result["uploads_by"] == {"lean": 300, "boto3": 0}
+        assert world.digests()[CHECKSUM] > 250
+        assert world.digests()["content-md5"] < 50
+
+    def test_what_a_checksum_does_not_prove_is_sent_again(self, world):
+        world.server.repeats = True
+        world.server.faults = [None] * 100 + [wrong_etag] * 5
+        for number in range(200):
+            world.write(f"accounts/{number}.png", b"%d" % number)
+        result = world.sync().as_dict()
+        assert result["failures"] == []
+        assert result["uploads_by"]["boto3"] == 5
+        assert result["retries"] == {"changed": 5}
+        assert {key: body for key, (body, _headers) in world.server.objects.items()} == {
+            f"accounts/{number}.png": b"%d" % number for number in range(200)
         }
 
     def test_a_store_that_only_refuses_ends_the_run_with_its_word(self, world):

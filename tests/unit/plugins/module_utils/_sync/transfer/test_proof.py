@@ -1,0 +1,116 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is computed of contents, and which answers are believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import stored_as
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.proof import (
+    Proofs,
+    digests_of,
+    md5_of,
+)
+
+CONTENT = b"123456789"
+MD5, CRC32, SHA256 = "content-md5", "x-amz-checksum-crc32", "x-amz-checksum-sha256"
+# By `printf 123456789 | md5sum` and the like; the CRC is the check value of CRC-32/ISO-HDLC.
+HEX = "25f9e794323b453885f5181f1b624d0b"
+VALUES = {
+    MD5: "JfnnlDI7RTiF9RgfG2JNCw==",
+    CRC32: "y/Q5Jg==",
+    SHA256: "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=",
+}
+OBJECT = stored_as(f'"{HEX}"', encrypted=False)
+OTHER = stored_as(f'"{"0" * 32}"', encrypted=False)
+ENCRYPTED = stored_as(f'"{"0" * 32}"', encrypted=True)
+NOTHING = stored_as("", encrypted=False)
+
+
+def digests(proofs):
+    sums = proofs.sums()
+    for each in sums.values():
+        each.update(memoryview(CONTENT[:4]))
+        each.update(CONTENT[4:])
+    return digests_of(sums)
+
+
+def of_a_repeating_store():
+    proofs = Proofs(tls=True)
+    assert proofs.holds(digests(proofs), {CRC32: VALUES[CRC32]}, OBJECT)
+    return proofs
+
+
+@pytest.mark.parametrize(("tls", "name"), [(True, CRC32), (False, SHA256)])
+def test_the_first_content_asks_and_the_others_go_with_their_md5(tls, name):
+    proofs = Proofs(tls=tls)
+    first = digests(proofs)
+    assert first == {MD5: VALUES[MD5], name: VALUES[name]}
+    assert md5_of(first) == HEX
+    for _each in range(2):
+        assert digests(proofs) == {MD5: VALUES[MD5]}
+
+
+@pytest.mark.parametrize(("tls", "name"), [(True, CRC32), (False, SHA256)])
+def test_once_it_is_repeated_a_checksum_is_all(tls, name):
+    proofs = Proofs(tls=tls)
+    assert proofs.holds(digests(proofs), {name: VALUES[name]}, OBJECT)
+    later = digests(proofs)
+    assert later == {name: VALUES[name]}
+    assert md5_of(later) == ""
+    assert proofs.holds(later, {name: VALUES[name]}, OBJECT)
+    assert digests(proofs) == later
+
+
+@pytest.mark.parametrize(
+    ("said", "stored", "held"),
+    [
+        ({}, OBJECT, True),
+        ({CRC32: "AAAAAA=="}, OBJECT, True),
+        ({SHA256: VALUES[SHA256]}, OBJECT, True),
+        ({CRC32: VALUES[CRC32]}, ENCRYPTED, True),
+        ({}, ENCRYPTED, True),
+        ({CRC32: VALUES[CRC32]}, OTHER, False),
+        ({CRC32: VALUES[CRC32]}, NOTHING, False),
+    ],
+    ids=["ignored", "another", "of another kind", "no MD5", "neither", "wrong ETag", "no ETag"],
+)
+def test_a_store_that_does_not_show_both_gets_md5(said, stored, held):
+    proofs = Proofs(tls=True)
+    assert proofs.holds(digests(proofs), said, stored) is held
+    assert digests(proofs) == {MD5: VALUES[MD5]}
+
+
+@pytest.mark.parametrize(("stored", "held"), [(OBJECT, True), (ENCRYPTED, True), (OTHER, False), (NOTHING, False)])
+def test_an_md5_that_was_sent_is_held_against_an_etag_that_is_one(stored, held):
+    proofs = Proofs(tls=True)
+    proofs.sums()
+    assert proofs.holds(digests(proofs), {}, stored) is held
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        ({}, OBJECT),
+        ({CRC32: "AAAAAA=="}, OBJECT),
+        ({CRC32: VALUES[CRC32]}, ENCRYPTED),
+        ({CRC32: VALUES[CRC32]}, NOTHING),
+    ],
+    ids=["not repeated", "another", "no MD5", "no ETag"],
+)
+def test_a_checksum_alone_proves_nothing_unless_it_is_repeated(said, stored):
+    proofs = of_a_repeating_store()
+    assert not proofs.holds(digests(proofs), said, stored)
+    if stored is not NOTHING:
+        assert digests(proofs) == {MD5: VALUES[MD5]}
+
+
+def test_an_answer_to_an_md5_changes_nothing():
+    proofs = Proofs(tls=True)
+    first, second = digests(proofs), digests(proofs)
+    assert proofs.holds(first, {CRC32: VALUES[CRC32]}, OBJECT)
+    assert proofs.holds(second, {}, OBJECT)
+    assert list(digests(proofs)) == [CRC32]
