@@ -174,6 +174,11 @@ def content_of(entry: Entry) -> tuple[int, int]:
     return entry.size, entry.mtime_ns
 
 
+def is_rewritten(before: Entry, after: os.stat_result) -> bool:
+    """Return whether a file's content may have changed since it was seen."""
+    return after.st_size != before.size or after.st_mtime_ns != before.mtime_ns
+
+
 def sniffed(headers: Headers, descriptor: int) -> Headers:
     """Return the headers with a content type, found in the opened file where its name does not tell it."""
     if headers.content_type is not None:

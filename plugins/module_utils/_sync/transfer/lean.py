@@ -29,12 +29,13 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Entry,
     Exposure,
     ExposureMode,
+    Headers,
     Outcome,
     Result,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import CANNED_ACL, stored_as
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import content_of, sniffed
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import is_rewritten, sniffed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.proof import (
     Proofs,
     Sum,
@@ -112,22 +113,24 @@ class Packer:
             return None
         sums = self._proofs.sums()
         seen, content = self._digest(descriptor, before.size, sums.values())
-        after = entry_of(action.key, os.fstat(descriptor))
-        if seen != before.size or content_of(after) != content_of(before):
+        after = os.fstat(descriptor)
+        if seen != before.size or is_rewritten(before, after):
             return None
-        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
+        if self._rules.hides(after.st_mode) and exposure is Exposure.PUBLIC:
             return None
         path = self._address.path + encoded(self._prefix + action.key)
-        described = self._described(action, descriptor, exposure)
-        if not all(map(_is_plain, described.values())):
+        headers = sniffed(action.headers or self._rules.headers(action.key), descriptor)
+        described = _described(headers, CANNED_ACL[exposure] if self._rules.mode is ExposureMode.ACL else None)
+        if described is None:
             return None
         digests = digests_of(sums)
-        described.update(digests)
         # The signature covers the digest, and so the body: one more would protect nothing more.
-        headers = self._signing.signer().headers(path, self._address.host, described, UNSIGNED_PAYLOAD, time.time())
-        headers["user-agent"] = self._address.user_agent
+        signed = self._signing.signer().headers(
+            path, self._address.host, {**described, **digests}, UNSIGNED_PAYLOAD, time.time()
+        )
+        signed["user-agent"] = self._address.user_agent
         body = Body(before.size, content, descriptor)
-        return Parcel(action, before, exposure, digests, path, headers, body)
+        return Parcel(action, before, exposure, digests, path, signed, body)
 
     def outcome(self, parcel: Parcel, answer: Answer) -> Optional[Outcome]:
         """Return what came of a parcel, None where the ordinary way has to see to its file once more."""
@@ -138,11 +141,10 @@ class Packer:
         if answer.status != 200 or not self._proofs.holds(parcel.digests, said, stored):
             return None
         action, before = parcel.action, parcel.entry
-        status = os.fstat(parcel.body.descriptor)
-        after = entry_of(action.key, status)
-        if content_of(after) != content_of(before) or status.st_nlink == 0:
+        after = os.fstat(parcel.body.descriptor)
+        if is_rewritten(before, after) or after.st_nlink == 0:
             return None
-        if self._rules.hides(after.mode) and parcel.exposure is Exposure.PUBLIC:
+        if self._rules.hides(after.st_mode) and parcel.exposure is Exposure.PUBLIC:
             return None
         md5 = md5_of(parcel.digests) or stored.etag
         row = sent_row(self._rules, action, before, parcel.exposure, md5=md5, etag=stored.etag)
@@ -163,18 +165,19 @@ class Packer:
             seen += count
         return seen, None
 
-    def _described(self, action: Action, descriptor: int, exposure: Exposure) -> dict[str, str]:
-        headers = sniffed(action.headers or self._rules.headers(action.key), descriptor)
-        described = {
-            "cache-control": headers.cache_control,
-            "content-type": headers.content_type,
-            "x-amz-acl": CANNED_ACL[exposure] if self._rules.mode is ExposureMode.ACL else None,
-            "x-amz-storage-class": headers.storage_class,
-        }
-        return {name: value for name, value in described.items() if value}
-
 
 @lru_cache(maxsize=256)
+def _described(headers: Headers, acl: Optional[str]) -> Optional[dict[str, str]]:
+    """Return what goes with a body but its digest, None where a value is not signed as it is written."""
+    described = {
+        "cache-control": headers.cache_control,
+        "content-type": headers.content_type,
+        "x-amz-acl": acl,
+        "x-amz-storage-class": headers.storage_class,
+    }
+    said = {name: value for name, value in described.items() if value}
+    return said if all(map(_is_plain, said.values())) else None
+
+
 def _is_plain(value: str) -> bool:
-    """Return whether a header's value is signed as it is written."""
     return value.isascii() and value.isprintable() and value == " ".join(value.split())

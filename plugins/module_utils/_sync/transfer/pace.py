@@ -29,7 +29,7 @@ _REQUEST_BYTES = 16 * 1024
 class Pace:
     """Grows the number of requests under way while throughput grows with it; halves it when the store is overrun."""
 
-    def __init__(self, most: int, *, now: float, first: int = 4) -> None:
+    def __init__(self, most: int, *, now: float, first: int = 16) -> None:
         """Allow up to `most` at once, beginning with `first`; all times are seconds of one monotonic clock."""
         self.allowed = min(first, most)
         self._most = most
