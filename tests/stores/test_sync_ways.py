@@ -123,15 +123,17 @@ def test_an_authority_that_is_not_trusted_is_told(minio, tmp_path):
 def test_a_store_that_repeats_checksums_gets_them(request, tmp_path, kind, url, checksum):
     store = request.getfixturevalue(kind)
     world = World(store, new_bucket(store), tmp_path)
-    for number in range(FILES):
-        world.write(f"accounts/{number:03}.png", b"%d" % number)
-    # Few at once, so that the first answer comes before most files are begun.
-    result = world.sync(endpoint_url=getattr(store, url), concurrency=4)
-    assert result["uploads_by"] == {"lean": FILES, "boto3": 0}
-    assert result["retries"] == {}
+    for folder in ("accounts", "cache"):  # the first of a bucket may take SeaweedFS a second, and others overtake them
+        for number in range(FILES):
+            world.write(f"{folder}/{number:03}.png", b"%d" % number)
+        # Few at once, so that the first answer comes before most files are begun.
+        result = world.sync(endpoint_url=getattr(store, url), concurrency=4)
+        assert result["uploads_by"] == {"lean": FILES, "boto3": 0}
+        assert result["retries"] == {}
     of_what = Counter(
         name
         for key in world.files()
+        if key.startswith("cache/")
         for name in world.client.head_object(Bucket=world.bucket, Key=key, ChecksumMode="ENABLED")
         if name in ("ChecksumCRC32", "ChecksumSHA256")
     )
