@@ -115,7 +115,8 @@ options:
   concurrency:
     description:
       - How many files are sent at the same time, at most.
-      - The number grows from a few while the throughput grows with it, and shrinks when the store asks to slow down.
+      - The number begins with 16 for each worker process, of which there are four at most. It grows while the
+        throughput grows with it, and shrinks when the store asks to slow down.
     type: int
     default: 128
   bandwidth_limit:
@@ -324,7 +325,8 @@ uploads_by:
   description:
     - How the uploads went, V(lean) (signed and sent by this module's own connections) or V(boto3).
     - In the lean way a file counts as sent once the store repeats the checksum that went with it or, where it does not
-      do that, once its ETag is the file's MD5.
+      do that, once its ETag is the file's MD5. Where ETags are no MD5, as with some encryption, the store has checked
+      the MD5 that went with the file.
     - Through V(boto3) go files over 8 MiB, whatever did not succeed at once, and everything where a proxy, a client
       certificate or O(checksums=when_supported) is in use.
   returned: always

@@ -54,6 +54,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.w
 # Without TLS the kernel sends a file without a copy of it; with TLS a small one is not read twice.
 _HELD_BYTES = 128 * 1024
 _READ_BYTES = 256 * 1024
+_NOT_TAKEN = (400, 501)  # as of a header that a store does not know
 
 
 class Parcel(NamedTuple):
@@ -86,7 +87,7 @@ class Packer:
         self._source = source
         self._rules = rules
         self._signing = Signing(address.region, address.keys, keys)
-        self._proofs = Proofs(tls=address.tls)
+        self._proofs = Proofs(trusted_way=address.tls and address.ca_file is not None)
         self._buffer = memoryview(bytearray(_READ_BYTES))
 
     def pack(self, action: Action) -> Optional[Parcel]:
@@ -124,7 +125,7 @@ class Packer:
         if described is None:
             return None
         digests = digests_of(sums)
-        # The signature covers the digest, and so the body: one more would protect nothing more.
+        # They are signed, and the body by them: one more digest would protect nothing more.
         signed = self._signing.signer().headers(
             path, self._address.host, {**described, **digests}, UNSIGNED_PAYLOAD, time.time()
         )
@@ -138,7 +139,11 @@ class Packer:
         customer_key = "x-amz-server-side-encryption-customer-algorithm" in said
         encrypted = hides_digest(said.get("x-amz-server-side-encryption", ""), customer_key)
         stored = stored_as(said.get("etag", ""), encrypted)
-        if answer.status != 200 or not self._proofs.holds(parcel.digests, said, stored):
+        if answer.status != 200:
+            if answer.status in _NOT_TAKEN:
+                self._proofs.doubt(parcel.digests)
+            return None
+        if not self._proofs.holds(parcel.digests, said, stored):
             return None
         action, before = parcel.action, parcel.entry
         after = os.fstat(parcel.body.descriptor)

@@ -5,7 +5,8 @@
 """What proves that a store holds what was sent to it: a checksum that it repeats, or else the MD5 in its ETag. Pure.
 
 Either is sent with the body, for the store to check. Most stores of today also repeat a checksum in their answer, which
-says that they did; it is much quicker to compute than an MD5. Older ones ignore it, and a few refuse it.
+says that they did. A CRC is much quicker to compute than an MD5, and so is a SHA-256 where the processor has
+instructions for it. Older stores ignore a checksum, and a few refuse it.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
 """
@@ -49,9 +50,10 @@ class _Checksum(NamedTuple):
     make: Callable[[], Sum]
 
 
-# TLS sees to it that nobody alters what is sent; without it, the signature of a digest that can't be forged does.
-_WITH_TLS = _Checksum("x-amz-checksum-crc32", _Crc32)
-_WITHOUT_TLS = _Checksum("x-amz-checksum-sha256", hashlib.sha256)
+# Where nobody can come between, damage is all that is to be feared. Elsewhere it takes a digest that can't be forged,
+# for the signature covers the digest alone.
+_ON_A_TRUSTED_WAY = _Checksum("x-amz-checksum-crc32", _Crc32)
+_ON_ANY_WAY = _Checksum("x-amz-checksum-sha256", hashlib.sha256)
 
 
 class Proofs:
@@ -61,10 +63,12 @@ class Proofs:
     has shown that, and that the ETag is the MD5, all others go with their MD5.
     """
 
-    def __init__(self, *, tls: bool) -> None:
-        self._checksum = _WITH_TLS if tls else _WITHOUT_TLS
+    def __init__(self, *, trusted_way: bool) -> None:
+        """`trusted_way`: there is TLS, and the store's certificate is checked."""
+        self._checksum = _ON_A_TRUSTED_WAY if trusted_way else _ON_ANY_WAY
         self._asked = False
         self._repeats = False
+        self._doubted = False
 
     def sums(self) -> dict[str, Sum]:
         """Return what is to be computed of the next content, by the names of the headers that say it."""
@@ -83,10 +87,20 @@ class Proofs:
         """
         checksum, md5 = digests.get(self._checksum.header), md5_of(digests)
         if not stored.etag or (stored.digest and md5 not in ("", stored.etag)):
+            self.doubt(digests)
             return False
-        if checksum is not None:
-            self._repeats = said.get(self._checksum.header) == checksum and stored.digest
-        return self._repeats or md5 != ""
+        if checksum is None:
+            return True
+        repeated = said.get(self._checksum.header) == checksum and stored.digest
+        if not repeated:
+            self.doubt(digests)
+        self._repeats = repeated and not self._doubted
+        return repeated or md5 != ""
+
+    def doubt(self, digests: Mapping[str, str]) -> None:
+        """Take note that a content was refused or not proven: if it went with a checksum, no other one will."""
+        if self._checksum.header in digests:
+            self._doubted, self._repeats = True, False
 
 
 def digests_of(sums: Mapping[str, Sum]) -> dict[str, str]:

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Action,
+    ActionKind,
+    Exposure,
+    ExposureMode,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import stored_as
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.lean import Packer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.proof import (
     Proofs,
     digests_of,
     md5_of,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
 CONTENT = b"123456789"
 MD5, CRC32, SHA256 = "content-md5", "x-amz-checksum-crc32", "x-amz-checksum-sha256"
@@ -39,14 +50,14 @@ def digests(proofs):
 
 
 def of_a_repeating_store():
-    proofs = Proofs(tls=True)
+    proofs = Proofs(trusted_way=True)
     assert proofs.holds(digests(proofs), {CRC32: VALUES[CRC32]}, OBJECT)
     return proofs
 
 
-@pytest.mark.parametrize(("tls", "name"), [(True, CRC32), (False, SHA256)])
-def test_the_first_content_asks_and_the_others_go_with_their_md5(tls, name):
-    proofs = Proofs(tls=tls)
+@pytest.mark.parametrize(("trusted", "name"), [(True, CRC32), (False, SHA256)])
+def test_the_first_content_asks_and_the_others_go_with_their_md5(trusted, name):
+    proofs = Proofs(trusted_way=trusted)
     first = digests(proofs)
     assert first == {MD5: VALUES[MD5], name: VALUES[name]}
     assert md5_of(first) == HEX
@@ -54,9 +65,9 @@ def test_the_first_content_asks_and_the_others_go_with_their_md5(tls, name):
         assert digests(proofs) == {MD5: VALUES[MD5]}
 
 
-@pytest.mark.parametrize(("tls", "name"), [(True, CRC32), (False, SHA256)])
-def test_once_it_is_repeated_a_checksum_is_all(tls, name):
-    proofs = Proofs(tls=tls)
+@pytest.mark.parametrize(("trusted", "name"), [(True, CRC32), (False, SHA256)])
+def test_once_it_is_repeated_a_checksum_is_all(trusted, name):
+    proofs = Proofs(trusted_way=trusted)
     assert proofs.holds(digests(proofs), {name: VALUES[name]}, OBJECT)
     later = digests(proofs)
     assert later == {name: VALUES[name]}
@@ -79,14 +90,14 @@ def test_once_it_is_repeated_a_checksum_is_all(tls, name):
     ids=["ignored", "another", "of another kind", "no MD5", "neither", "wrong ETag", "no ETag"],
 )
 def test_a_store_that_does_not_show_both_gets_md5(said, stored, held):
-    proofs = Proofs(tls=True)
+    proofs = Proofs(trusted_way=True)
     assert proofs.holds(digests(proofs), said, stored) is held
     assert digests(proofs) == {MD5: VALUES[MD5]}
 
 
 @pytest.mark.parametrize(("stored", "held"), [(OBJECT, True), (ENCRYPTED, True), (OTHER, False), (NOTHING, False)])
 def test_an_md5_that_was_sent_is_held_against_an_etag_that_is_one(stored, held):
-    proofs = Proofs(tls=True)
+    proofs = Proofs(trusted_way=True)
     proofs.sums()
     assert proofs.holds(digests(proofs), {}, stored) is held
 
@@ -104,13 +115,43 @@ def test_an_md5_that_was_sent_is_held_against_an_etag_that_is_one(stored, held):
 def test_a_checksum_alone_proves_nothing_unless_it_is_repeated(said, stored):
     proofs = of_a_repeating_store()
     assert not proofs.holds(digests(proofs), said, stored)
-    if stored is not NOTHING:
-        assert digests(proofs) == {MD5: VALUES[MD5]}
+    assert digests(proofs) == {MD5: VALUES[MD5]}
+
+
+def test_a_store_that_is_doubted_once_is_not_believed_again():
+    proofs = of_a_repeating_store()
+    first, second = digests(proofs), digests(proofs)
+    assert not proofs.holds(first, {}, OBJECT)
+    assert proofs.holds(second, {CRC32: VALUES[CRC32]}, OBJECT)
+    assert digests(proofs) == {MD5: VALUES[MD5]}
+
+
+def test_a_refusal_of_a_checksum_ends_them_and_that_of_an_md5_does_not():
+    proofs = of_a_repeating_store()
+    proofs.doubt({MD5: VALUES[MD5]})
+    assert list(digests(proofs)) == [CRC32]
+    proofs.doubt({CRC32: VALUES[CRC32]})
+    assert digests(proofs) == {MD5: VALUES[MD5]}
 
 
 def test_an_answer_to_an_md5_changes_nothing():
-    proofs = Proofs(tls=True)
+    proofs = Proofs(trusted_way=True)
     first, second = digests(proofs), digests(proofs)
     assert proofs.holds(first, {CRC32: VALUES[CRC32]}, OBJECT)
     assert proofs.holds(second, {}, OBJECT)
     assert list(digests(proofs)) == [CRC32]
+
+
+@pytest.mark.parametrize(
+    ("tls", "ca_file", "name"), [(True, "ca.pem", CRC32), (True, None, SHA256), (False, None, SHA256)]
+)
+def test_a_checksum_that_can_be_forged_goes_only_where_the_certificate_is_checked(tmp_path, tls, ca_file, name):
+    (tmp_path / "a.png").write_bytes(CONTENT)
+    address = Address(tls, "h", 1, "h", "/media/", "r", "agent", 1.0, 1.0, ca_file, Keys("key", "secret"))
+    source = Source(str(tmp_path))
+    rules = Rules(ExposureMode.ACL, ("a",), ())
+    parcel = Packer(address, "", source, rules).pack(Action(ActionKind.UPLOAD, "a.png", "new", Exposure.PUBLIC))
+    source.close()
+    assert parcel is not None
+    parcel.close()
+    assert parcel.digests == {MD5: VALUES[MD5], name: VALUES[name]}
