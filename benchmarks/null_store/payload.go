@@ -25,25 +25,30 @@ type payload struct {
 	code     string            // of the error, empty where all is well
 }
 
-// said is a digest that a client sent, and what its content comes to.
+// said is a digest that a client may send, and what its content comes to where it did.
 type said struct {
 	header string
+	start  func() hash.Hash
 	sum    hash.Hash
 	text   func([]byte) string
 	code   string // of the error where the two differ
 }
 
+var known = []said{
+	{header: "Content-Md5", start: md5.New, text: base64.StdEncoding.EncodeToString, code: "BadDigest"},
+	{header: "X-Amz-Checksum-Crc32", start: newCrc32, text: base64.StdEncoding.EncodeToString, code: "BadDigest"},
+	{header: "X-Amz-Checksum-Sha256", start: sha256.New, text: base64.StdEncoding.EncodeToString, code: "BadDigest"},
+	{header: "X-Amz-Content-Sha256", start: sha256.New, text: hex.EncodeToString, code: "XAmzContentSHA256Mismatch"},
+}
+
+func newCrc32() hash.Hash { return crc32.NewIEEE() }
+
 func saidBy(r *http.Request) []said {
-	all := []said{
-		{"Content-Md5", md5.New(), base64.StdEncoding.EncodeToString, "BadDigest"},
-		{"X-Amz-Checksum-Crc32", crc32.NewIEEE(), base64.StdEncoding.EncodeToString, "BadDigest"},
-		{"X-Amz-Checksum-Sha256", sha256.New(), base64.StdEncoding.EncodeToString, "BadDigest"},
-		{"X-Amz-Content-Sha256", sha256.New(), hex.EncodeToString, "XAmzContentSHA256Mismatch"},
-	}
 	var found []said
-	for _, each := range all {
+	for _, each := range known {
 		value := r.Header.Get(each.header)
 		if value != "" && (each.header != "X-Amz-Content-Sha256" || len(value) == 64) {
+			each.sum = each.start()
 			found = append(found, each)
 		}
 	}

@@ -137,7 +137,7 @@ def is_same(source: Source, entry: Entry, etag: str) -> bool:
         _before, after, matches = _hashed(source, entry.key, etag, entry.size)
     except OSError as error:
         raise ContentUnknownError(f"the file can't be read: {error.strerror}") from error
-    if content_of(after) != content_of(entry):
+    if _content_of(after) != _content_of(entry):
         raise ContentUnknownError("the file has changed meanwhile")
     if in_parts and not matches:
         raise ContentUnknownError("the object has another content, or was sent in parts of another size")
@@ -169,14 +169,14 @@ def _said(digest: Any) -> str:
     return str(digest.etag() if isinstance(digest, _PartDigests) else digest.hexdigest())
 
 
-def content_of(entry: Entry) -> tuple[int, int]:
+def _content_of(entry: Entry) -> tuple[int, int]:
     """Return what tells, without reading it, whether a file's content may have changed."""
     return entry.size, entry.mtime_ns
 
 
 def is_rewritten(before: Entry, after: os.stat_result) -> bool:
     """Return whether a file's content may have changed since it was seen."""
-    return after.st_size != before.size or after.st_mtime_ns != before.mtime_ns
+    return (after.st_size, after.st_mtime_ns) != _content_of(before)
 
 
 def sniffed(headers: Headers, descriptor: int) -> Headers:

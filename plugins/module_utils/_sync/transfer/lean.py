@@ -135,14 +135,14 @@ class Packer:
 
     def outcome(self, parcel: Parcel, answer: Answer) -> Optional[Outcome]:
         """Return what came of a parcel, None where the ordinary way has to see to its file once more."""
-        said = answer.headers
-        customer_key = "x-amz-server-side-encryption-customer-algorithm" in said
-        encrypted = hides_digest(said.get("x-amz-server-side-encryption", ""), customer_key)
-        stored = stored_as(said.get("etag", ""), encrypted)
         if answer.status != 200:
             if answer.status in _NOT_TAKEN:
                 self._proofs.doubt(parcel.digests)
             return None
+        said = answer.headers
+        customer_key = "x-amz-server-side-encryption-customer-algorithm" in said
+        encrypted = hides_digest(said.get("x-amz-server-side-encryption", ""), customer_key)
+        stored = stored_as(said.get("etag", ""), encrypted)
         if not self._proofs.holds(parcel.digests, said, stored):
             return None
         action, before = parcel.action, parcel.entry

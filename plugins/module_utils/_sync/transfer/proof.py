@@ -68,7 +68,6 @@ class Proofs:
         self._checksum = _ON_A_TRUSTED_WAY if trusted_way else _ON_ANY_WAY
         self._asked = False
         self._repeats = False
-        self._doubted = False
 
     def sums(self) -> dict[str, Sum]:
         """Return what is to be computed of the next content, by the names of the headers that say it."""
@@ -92,15 +91,16 @@ class Proofs:
         if checksum is None:
             return True
         repeated = said.get(self._checksum.header) == checksum and stored.digest
-        if not repeated:
+        if md5:
+            self._repeats = repeated  # the answer to the question, which is asked once
+        elif not repeated:
             self.doubt(digests)
-        self._repeats = repeated and not self._doubted
         return repeated or md5 != ""
 
     def doubt(self, digests: Mapping[str, str]) -> None:
         """Take note that a content was refused or not proven: if it went with a checksum, no other one will."""
         if self._checksum.header in digests:
-            self._doubted, self._repeats = True, False
+            self._repeats = False
 
 
 def digests_of(sums: Mapping[str, Sum]) -> dict[str, str]:

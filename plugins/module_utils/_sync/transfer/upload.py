@@ -30,7 +30,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store, Stored
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import (
     PartReader,
-    content_of,
+    is_rewritten,
     sniffed,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.pace import jittered
@@ -117,10 +117,10 @@ class Uploader:
                 self._store.drop_unfinished(action.key)
             return sent
         content = body.read(before.size + 1)
-        after = entry_of(action.key, os.fstat(body.fileno()))
-        if len(content) != before.size or content_of(after) != content_of(before):
+        after = os.fstat(body.fileno())
+        if len(content) != before.size or is_rewritten(before, after):
             return None
-        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
+        if self._rules.hides(after.st_mode) and exposure is Exposure.PUBLIC:
             return None
         md5 = hashlib.md5(content, usedforsecurity=False)
         try:
@@ -144,17 +144,16 @@ class Uploader:
         return _Sent(stored, reader.md5.hexdigest(), reader.size)
 
     def _settle(
-        self, action: Action, status: os.stat_result, before: Entry, exposure: Exposure, sent: _Sent
+        self, action: Action, after: os.stat_result, before: Entry, exposure: Exposure, sent: _Sent
     ) -> Optional[Outcome]:
         """Look at the file again after it was sent; None to send it once more."""
-        after = entry_of(action.key, status)
-        if self._rules.hides(after.mode) and exposure is Exposure.PUBLIC:
+        if self._rules.hides(after.st_mode) and exposure is Exposure.PUBLIC:
             # Suspended while it was on its way.
             if self._rules.mode is not ExposureMode.ACL:
                 return self.withdraw(action)
             self._store.set_acl(action.key, Exposure.PRIVATE)
             exposure = Exposure.PRIVATE
-        if content_of(after) != content_of(before) or sent.size != before.size or status.st_nlink == 0:
+        if is_rewritten(before, after) or sent.size != before.size or after.st_nlink == 0:
             return None
         row = sent_row(self._rules, action, before, exposure, md5=sent.md5, etag=sent.stored.etag)
         return Outcome(action, Result.UPLOADED, row, sent_bytes=sent.size)
