@@ -1,7 +1,8 @@
 """A proxy in front of a store that spoils some of its answers, by chance but the same way for the same seed.
 
-It speaks plain HTTP to the client, whatever the store speaks. The signature of a request covers its Host header, so
-that one is handed on as it came: stores that verify with the Host that was sent (RGW, MinIO) don't notice the proxy.
+It speaks plain HTTP to the client unless it is given a certificate, whatever the store speaks. The signature of a
+request covers its Host header, so that one is handed on as it came: stores that verify with the Host that was sent
+(RGW, MinIO) don't notice the proxy.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from collections import Counter
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from stores.certificates import Certificates
 
 ELSEWHERE = "eu-elsewhere-1"
 _RESET = struct.pack("ii", 1, 0)  # struct linger, socket(7)
@@ -113,15 +116,18 @@ class FaultProxy:
         seed: int,
         stall_seconds: float = 3.0,
         ca_bundle: str | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         """Start in front of `target`, and spoil a `share` (0 to 1) of the requests by `kinds` of `FAULTS`."""
         self._server = _Server(("127.0.0.1", 0), _Handler)
+        if certificates is not None:
+            self._server.speak_tls(certificates)
         self._server.prepare(urlsplit(target), ca_bundle, stall_seconds, self._pick)
         self._kinds, self._chance, self._lock = tuple(kinds), random.Random(seed), threading.Lock()
         self.share = share
         self.seen = 0
         self.done: Counter[str] = Counter()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{'https' if certificates else 'http'}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -150,6 +156,12 @@ class _Server(ThreadingHTTPServer):
         self.pick = pick
         self._target = target
         self._trust = ssl.create_default_context(cafile=ca_bundle) if target.scheme == "https" else None
+
+    def speak_tls(self, certificates: Certificates) -> None:
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trust.load_cert_chain(certificates.certificate, certificates.key)
+        # The handshake is made by the thread that reads, so that nobody waits for another's.
+        self.socket = trust.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def connection(self) -> http.client.HTTPConnection:
         host, port = self._target.hostname, self._target.port

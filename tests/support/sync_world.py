@@ -86,13 +86,14 @@ class Visitor:
 
 
 class World:
-    """One tree, one bucket, one state folder."""
+    """One tree, one bucket, one state folder. `options` are those of every run."""
 
     def __init__(self, store, bucket, path):
         self.store, self.bucket, self.path = store, bucket, path
         self.src, self.state_dir = path / "tree", path / "state"
         self.src.mkdir()
         self.client = store.client()
+        self.options = dict(store.module_options())
 
     def write(self, key, content=b"x", mode=0o644):
         path = self.src / key
@@ -109,7 +110,7 @@ class World:
             "bucket": self.bucket,
             "state_dir": str(self.state_dir),
             "settle_seconds": 0,
-            **self.store.module_options(),
+            **self.options,
             **options,
         }
         name = "fediverse.mastodon_s3.s3_sync"

@@ -159,8 +159,9 @@ class RowState(str, Enum):
 class Row(NamedTuple):
     """What the journal knows of a key.
 
-    `md5` is the content's and empty where the ETag says the same; `applied` is the exposure and the way it was applied,
-    `headers` the fingerprint of what was sent beside the body; both are empty when unknown.
+    `digest` tells the content from others, by an MD5 or by a checksum with its name, and is empty where the ETag says
+    the same; `applied` is the exposure and the way it was applied, `headers` the fingerprint of what was sent beside
+    the body; both are empty when unknown.
     """
 
     key: str
@@ -168,7 +169,7 @@ class Row(NamedTuple):
     mtime_ns: int
     ctime_ns: int
     mode: int
-    md5: str
+    digest: str
     etag: str
     applied: str
     headers: str
@@ -176,9 +177,9 @@ class Row(NamedTuple):
     ours: bool
 
     @property
-    def digest(self) -> str:
-        """The MD5 of the content; for an object that others put there, what takes its place in the ETag."""
-        return self.md5 or self.etag
+    def known_digest(self) -> str:
+        """The digest of the content; for an object that others put there, what takes its place in the ETag."""
+        return self.digest or self.etag
 
 
 class Listed(NamedTuple):

@@ -17,13 +17,13 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journa
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x4D533353  # "MS3S", so that a foreign database is never mistaken for a journal
 
 _SCHEMA = """
 CREATE TABLE objects(
     key TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-    mode INTEGER NOT NULL, md5 TEXT NOT NULL, etag TEXT NOT NULL, applied TEXT NOT NULL, headers TEXT NOT NULL,
+    mode INTEGER NOT NULL, digest TEXT NOT NULL, etag TEXT NOT NULL, applied TEXT NOT NULL, headers TEXT NOT NULL,
     state TEXT NOT NULL, ours INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE doomed(key TEXT PRIMARY KEY) WITHOUT ROWID;

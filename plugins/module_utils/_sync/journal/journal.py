@@ -177,7 +177,7 @@ class Journal:
             self._connection.execute("UPDATE objects SET applied='', headers='' WHERE key=?", (action.key,))
         elif action.kind is ActionKind.COMPARE:
             # It may end in an upload: until it is known that it did not, nothing is known of the content.
-            self._connection.execute("UPDATE objects SET applied='', md5='', etag='' WHERE key=?", (action.key,))
+            self._connection.execute("UPDATE objects SET applied='', digest='', etag='' WHERE key=?", (action.key,))
         elif action.kind in (ActionKind.SET_ACL, ActionKind.VERIFY):
             self._connection.execute("UPDATE objects SET applied='' WHERE key=?", (action.key,))
         elif action.kind in (ActionKind.DELETE, ActionKind.WITHDRAW):

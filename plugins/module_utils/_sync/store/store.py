@@ -41,18 +41,29 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.
 NO_CLIENT = (Boto3MissingError, ConnectionOptionsError)  # why there may be no boto3 client
 DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
-_MD5_ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]+)?\Z")
+_OF_MD5 = re.compile(r"[0-9a-f]{32}(-[0-9]+)?\Z")
 # XML 1.0 can't hold control characters, and its readers may change line ends and strip spaces: a batch with such a key
 # is refused as a whole, or deletes another object.
 _FRAGILE_IN_XML = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]|\A\s|\s\Z")
 
 
 class Stored(NamedTuple):
-    """What the store says of an object. `etag` is without quotes; `digest` tells whether it is made of MD5 sums."""
+    """What the store says of an object; `encrypted`: so that its ETag, which is without quotes, is no digest."""
 
     etag: str
-    digest: bool
+    encrypted: bool
     size: Optional[int] = None
+
+    def contradicts(self, etag: str) -> bool:
+        """Return whether the ETag shows another content than that whose MD5 sums make `etag`.
+
+        One of another form shows nothing: stores put their own where no MD5 was computed, or more than one part was
+        made of a body, or only one.
+        """
+        ours, others = _OF_MD5.match(etag), _OF_MD5.match(self.etag)
+        if self.encrypted or ours is None or others is None or bool(ours.group(1)) != bool(others.group(1)):
+            return False
+        return self.etag != etag
 
 
 class _Small(NamedTuple):
@@ -352,5 +363,4 @@ def _stored(answer: dict[str, Any]) -> Stored:
 
 def stored_as(etag: str, encrypted: bool, size: Optional[int] = None) -> Stored:
     """Return what an object's ETag says of it; `encrypted`: so that the ETag is no digest (`hides_digest`)."""
-    etag = etag.strip('"')
-    return Stored(etag, bool(_MD5_ETAG.match(etag)) and not encrypted, size)
+    return Stored(etag.strip('"'), encrypted, size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import Any, BinaryIO, Callable, NamedTuple, Optional
+from typing import BinaryIO, Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
@@ -21,6 +21,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.
     SNIFF_BYTES,
     by_content,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.proof import NamedSum
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import entry_of
 
@@ -101,6 +102,13 @@ class _Hashed(NamedTuple):
     matches: bool
 
 
+class _Candidate(NamedTuple):
+    """A sum that may come to the digest that is sought: fed by `update`, and `told` once all is read."""
+
+    update: Callable[[bytes], None]
+    told: Callable[[], str]
+
+
 class ContentUnknownError(Exception):
     """Whether file and object have the same content can't be said; the text says why."""
 
@@ -114,9 +122,9 @@ def unchanged_row(source: Source, action: Action) -> Optional[Row]:
         OSError: the file can't be read, or is gone.
     """
     row = action.row
-    if row is None or not row.digest:
+    if row is None or not row.known_digest:
         return None
-    before, after, matches = _hashed(source, action.key, row.digest, row.size)
+    before, after, matches = _hashed(source, action.key, row.known_digest, row.size)
     if after != before or not matches:
         return None
     return row._replace(size=after.size, mtime_ns=after.mtime_ns, ctime_ns=after.ctime_ns, mode=after.mode)
@@ -145,28 +153,29 @@ def is_same(source: Source, entry: Entry, etag: str) -> bool:
 
 
 def _hashed(source: Source, key: str, digest: str, size: int) -> _Hashed:
-    digests = _digests_for(digest, size)
+    candidates = _candidates(digest, size)
     with os.fdopen(source.open_file(key), "rb", buffering=0) as body:
         before = entry_of(key, os.fstat(body.fileno()))
         for piece in iter(lambda: body.read(_READ_BYTES), b""):
-            for each in digests:
+            for each in candidates:
                 each.update(piece)
         after = entry_of(key, os.fstat(body.fileno()))
-    return _Hashed(before, after, digest in map(_said, digests))
+    return _Hashed(before, after, any(each.told() == digest for each in candidates))
 
 
-def _digests_for(digest: str, size: int) -> list[Any]:
+def _candidates(digest: str, size: int) -> list[_Candidate]:
     parts = _MULTIPART.match(digest)
     if parts is None:
-        return [hashlib.md5(usedforsecurity=False)]
+        checksum = NamedSum.of(digest)
+        if checksum is not None:
+            return [_Candidate(checksum.update, checksum.told)]
+        md5 = hashlib.md5(usedforsecurity=False)
+        return [_Candidate(md5.update, md5.hexdigest)]
     number = int(parts.group(2))
     # Above 10,000 parts of eight mebibytes this module takes parts that are just large enough.
-    candidates = dict.fromkeys((*_USUAL_PARTS, max(_USUAL_PARTS[0], -(-size // 10_000))))
-    return [_PartDigests(each) for each in candidates if -(-size // each) == number]
-
-
-def _said(digest: Any) -> str:
-    return str(digest.etag() if isinstance(digest, _PartDigests) else digest.hexdigest())
+    sizes = dict.fromkeys((*_USUAL_PARTS, max(_USUAL_PARTS[0], -(-size // 10_000))))
+    made = [_PartDigests(each) for each in sizes if -(-size // each) == number]
+    return [_Candidate(each.update, each.etag) for each in made]
 
 
 def _content_of(entry: Entry) -> tuple[int, int]:

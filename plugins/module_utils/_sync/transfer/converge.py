@@ -176,8 +176,8 @@ class Converger:
 
     def _described_anew(self, row: Row, headers: Headers, exposure: Exposure) -> Row:
         etag = self._store.describe_anew(row.key, headers, exposure, etag=row.etag)
-        md5 = row.digest if is_md5(row.digest) else ""
-        return row._replace(etag=etag, md5="" if md5 == etag else md5)
+        digest = row.digest or (row.etag if is_md5(row.etag) else "")
+        return row._replace(etag=etag, digest="" if digest == etag else digest)
 
     def _is_hidden(self, key: str) -> bool:
         descriptor = self._source.open_file(key)

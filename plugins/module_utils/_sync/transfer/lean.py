@@ -39,8 +39,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.proof import (
     Proofs,
     Sum,
+    digest_of,
     digests_of,
-    md5_of,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import (
     PART_BYTES,
@@ -131,13 +131,12 @@ class Packer:
         )
         signed["user-agent"] = self._address.user_agent
         body = Body(before.size, content, descriptor)
+        self._proofs.sent(digests)
         return Parcel(action, before, exposure, digests, path, signed, body)
 
     def outcome(self, parcel: Parcel, answer: Answer) -> Optional[Outcome]:
         """Return what came of a parcel, None where the ordinary way has to see to its file once more."""
         if answer.status != 200:
-            if answer.status in _NOT_TAKEN:
-                self._proofs.doubt(parcel.digests)
             return None
         said = answer.headers
         customer_key = "x-amz-server-side-encryption-customer-algorithm" in said
@@ -151,9 +150,16 @@ class Packer:
             return None
         if self._rules.hides(after.st_mode) and parcel.exposure is Exposure.PUBLIC:
             return None
-        md5 = md5_of(parcel.digests) or stored.etag
-        row = sent_row(self._rules, action, before, parcel.exposure, md5=md5, etag=stored.etag)
+        digest = digest_of(parcel.digests)
+        row = sent_row(self._rules, action, before, parcel.exposure, digest=digest, etag=stored.etag)
         return Outcome(action, Result.UPLOADED, row, sent_bytes=before.size)
+
+    def declined(self, parcel: Parcel, answer: Optional[Answer]) -> bool:
+        """Take note that nothing came of a parcel; return whether packed anew, without a checksum, it may be taken."""
+        if answer is not None and answer.status in _NOT_TAKEN:
+            return self._proofs.refused(parcel.digests)
+        self._proofs.lost(parcel.digests)
+        return False
 
     def _digest(self, descriptor: int, size: int, sums: Iterable[Sum]) -> tuple[int, Optional[bytes]]:
         """Feed the sums; return how much there was and, where that is to be held until it is sent, the content."""

@@ -66,7 +66,7 @@ class Pace:
         return 0.0 if seconds < _LEAST_GATHER_SECONDS else min(seconds, _MOST_GATHER_SECONDS)
 
     def slow_down(self, now: float) -> None:
-        """Take note of a request that was refused as one too many."""
+        """Take note of a request that was one too many: it was refused so, or not answered in time."""
         if now >= self._calm_until:
             self.allowed = max(1, self.allowed // 2)
             self._best = 0.0

@@ -129,7 +129,7 @@ class Uploader:
             if error.code == "BadDigest":
                 raise _DamagedError from error
             raise
-        if stored.digest and stored.etag != md5.hexdigest():
+        if stored.contradicts(md5.hexdigest()):
             raise _DamagedError
         return _Sent(stored, md5.hexdigest(), len(content))
 
@@ -139,7 +139,7 @@ class Uploader:
         part_bytes = max(PART_BYTES, -(-before.size // _MAX_PARTS))
         reader = PartReader(body, part_bytes, self._pause)
         stored = self._store.put_stream(key, reader, headers, exposure, part_bytes)
-        if stored.size not in (None, reader.size) or (stored.digest and stored.etag != reader.etag()):
+        if stored.size not in (None, reader.size) or stored.contradicts(reader.etag()):
             raise _DamagedError
         return _Sent(stored, reader.md5.hexdigest(), reader.size)
 
@@ -155,7 +155,7 @@ class Uploader:
             exposure = Exposure.PRIVATE
         if is_rewritten(before, after) or sent.size != before.size or after.st_nlink == 0:
             return None
-        row = sent_row(self._rules, action, before, exposure, md5=sent.md5, etag=sent.stored.etag)
+        row = sent_row(self._rules, action, before, exposure, digest=sent.md5, etag=sent.stored.etag)
         return Outcome(action, Result.UPLOADED, row, sent_bytes=sent.size)
 
     def withdraw(self, action: Action) -> Outcome:
@@ -185,11 +185,11 @@ def exposure_now(rules: Rules, action: Action, now: Entry) -> Optional[Exposure]
     return Exposure.PRIVATE if wanted is not None and action.exposure is Exposure.PRIVATE else wanted
 
 
-def sent_row(rules: Rules, action: Action, entry: Entry, exposure: Exposure, *, md5: str, etag: str) -> Row:
+def sent_row(rules: Rules, action: Action, entry: Entry, exposure: Exposure, *, digest: str, etag: str) -> Row:
     """Return what the journal is to know of a file that was sent."""
     return Row(
         *entry,
-        "" if md5 == etag else md5,
+        "" if digest == etag else digest,
         etag,
         applied_word(rules.mode, exposure),
         (action.headers or rules.headers(action.key)).fingerprint,

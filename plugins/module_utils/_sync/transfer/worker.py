@@ -154,6 +154,8 @@ class Worker:
         try:
             wire = self._wires.take()
         except WireError:
+            if self._packer:
+                self._packer.declined(parcel, None)
             parcel.close()
             self._strange("connection")
             return False
@@ -243,6 +245,11 @@ class Worker:
             self._pace.done(outcome.sent_bytes, now, now - wire.asked)
             self._done.append(Done.of(order.number, outcome))
             return
+        # It may be in the bucket: so it is done as the journal has it by now, as one that was interrupted.
+        action = order.action._replace(row=_as_recorded(order.action))
+        if self._packer and self._packer.declined(parcel, answer):
+            self._orders.appendleft(order._replace(action=action))
+            return
         pause = jittered(_PAUSE_SECONDS)
         if answer is not None and answer.status in _TOO_MANY:
             self._pace.slow_down(now)
@@ -252,8 +259,7 @@ class Worker:
         else:
             pause = 0.0
             self._traffic.retries["changed"] += 1
-        # It may be in the bucket: so it is done as the journal has it by now, as one that was interrupted.
-        self._by_boto3(order, order.action._replace(row=_as_recorded(order.action)), pause)
+        self._by_boto3(order, action, pause)
 
     def _strange(self, why: str) -> None:
         self._traffic.retries[why] += 1
@@ -292,6 +298,7 @@ class Worker:
         for wire, flight in list(self._flights.items()):
             limit = address.read_timeout if wire.connected else address.connect_timeout
             if now - wire.moved > limit:
+                self._pace.slow_down(now)
                 self._land(wire, flight, None)
 
     def _idle_seconds(self) -> float:

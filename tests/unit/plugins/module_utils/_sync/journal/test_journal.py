@@ -251,7 +251,7 @@ class TestFiles:
         Journal.open(path, {}).close()
 
     def test_a_newer_journal_is_refused(self, journal, path):
-        journal._connection.execute("PRAGMA user_version=2")
+        journal._connection.execute("PRAGMA user_version=3")
         journal.close()
         for opener in (Journal.peek, lambda name: Journal.open(name, {})):
             with pytest.raises(JournalError, match="newer release"):

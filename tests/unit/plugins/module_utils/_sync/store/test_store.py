@@ -167,8 +167,11 @@ def test_a_listing_out_of_order_is_refused(requests):
 )
 def test_which_etags_are_digests(requests, headers, digest):
     stored = put(made(requests, "when_required", answers=[(200, headers, b"")]))
-    assert stored.digest is digest
-    assert stored.etag == headers["ETag"].strip('"')
+    etag = headers["ETag"].strip('"')
+    assert stored.etag == etag
+    assert stored.contradicts(etag.replace("0", "1")) is digest
+    assert not stored.contradicts(etag)
+    assert not stored.contradicts(etag.partition("-")[0] if "-" in etag else f"{etag}-1")
 
 
 def test_who_learns_the_address_disturbs_no_request_of_another_thread(monkeypatch):

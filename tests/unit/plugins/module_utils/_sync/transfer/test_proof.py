@@ -20,7 +20,9 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import stored_as
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.lean import Packer
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.proof import (
+    NamedSum,
     Proofs,
+    digest_of,
     digests_of,
     md5_of,
 )
@@ -38,15 +40,22 @@ VALUES = {
 OBJECT = stored_as(f'"{HEX}"', encrypted=False)
 OTHER = stored_as(f'"{"0" * 32}"', encrypted=False)
 ENCRYPTED = stored_as(f'"{"0" * 32}"', encrypted=True)
+ODD = stored_as(f'"{HEX}-1"', encrypted=False)
 NOTHING = stored_as("", encrypted=False)
 
 
-def digests(proofs):
-    sums = proofs.sums()
+def summed(sums):
     for each in sums.values():
         each.update(memoryview(CONTENT[:4]))
         each.update(CONTENT[4:])
     return digests_of(sums)
+
+
+def digests(proofs):
+    """Send one more content; return what it goes with."""
+    found = summed(proofs.sums())
+    proofs.sent(found)
+    return found
 
 
 def of_a_repeating_store():
@@ -66,13 +75,14 @@ def test_the_first_content_asks_and_the_others_go_with_their_md5(trusted, name):
 
 
 @pytest.mark.parametrize(("trusted", "name"), [(True, CRC32), (False, SHA256)])
-def test_once_it_is_repeated_a_checksum_is_all(trusted, name):
+@pytest.mark.parametrize("stored", [OBJECT, ENCRYPTED, ODD], ids=["MD5", "encrypted", "no digest"])
+def test_once_it_is_repeated_a_checksum_is_all_whatever_the_etag_is(trusted, name, stored):
     proofs = Proofs(trusted_way=trusted)
-    assert proofs.holds(digests(proofs), {name: VALUES[name]}, OBJECT)
+    assert proofs.holds(digests(proofs), {name: VALUES[name]}, stored)
     later = digests(proofs)
     assert later == {name: VALUES[name]}
     assert md5_of(later) == ""
-    assert proofs.holds(later, {name: VALUES[name]}, OBJECT)
+    assert proofs.holds(later, {name: VALUES[name]}, ODD)
     assert digests(proofs) == later
 
 
@@ -82,35 +92,32 @@ def test_once_it_is_repeated_a_checksum_is_all(trusted, name):
         ({}, OBJECT, True),
         ({CRC32: "AAAAAA=="}, OBJECT, True),
         ({SHA256: VALUES[SHA256]}, OBJECT, True),
-        ({CRC32: VALUES[CRC32]}, ENCRYPTED, True),
         ({}, ENCRYPTED, True),
         ({CRC32: VALUES[CRC32]}, OTHER, False),
         ({CRC32: VALUES[CRC32]}, NOTHING, False),
     ],
-    ids=["ignored", "another", "of another kind", "no MD5", "neither", "wrong ETag", "no ETag"],
+    ids=["ignored", "another", "of another kind", "encrypted", "wrong ETag", "no ETag"],
 )
-def test_a_store_that_does_not_show_both_gets_md5(said, stored, held):
+def test_a_store_that_does_not_show_it_gets_md5(said, stored, held):
     proofs = Proofs(trusted_way=True)
     assert proofs.holds(digests(proofs), said, stored) is held
-    assert digests(proofs) == {MD5: VALUES[MD5]}
+    for _each in range(2):
+        assert digests(proofs) == {MD5: VALUES[MD5]}
 
 
-@pytest.mark.parametrize(("stored", "held"), [(OBJECT, True), (ENCRYPTED, True), (OTHER, False), (NOTHING, False)])
+@pytest.mark.parametrize(
+    ("stored", "held"), [(OBJECT, True), (ENCRYPTED, True), (ODD, True), (OTHER, False), (NOTHING, False)]
+)
 def test_an_md5_that_was_sent_is_held_against_an_etag_that_is_one(stored, held):
     proofs = Proofs(trusted_way=True)
-    proofs.sums()
+    digests(proofs)
     assert proofs.holds(digests(proofs), {}, stored) is held
 
 
 @pytest.mark.parametrize(
     ("said", "stored"),
-    [
-        ({}, OBJECT),
-        ({CRC32: "AAAAAA=="}, OBJECT),
-        ({CRC32: VALUES[CRC32]}, ENCRYPTED),
-        ({CRC32: VALUES[CRC32]}, NOTHING),
-    ],
-    ids=["not repeated", "another", "no MD5", "no ETag"],
+    [({}, OBJECT), ({CRC32: "AAAAAA=="}, OBJECT), ({CRC32: VALUES[CRC32]}, NOTHING)],
+    ids=["not repeated", "another", "no ETag"],
 )
 def test_a_checksum_alone_proves_nothing_unless_it_is_repeated(said, stored):
     proofs = of_a_repeating_store()
@@ -126,12 +133,32 @@ def test_a_store_that_is_doubted_once_is_not_believed_again():
     assert digests(proofs) == {MD5: VALUES[MD5]}
 
 
-def test_a_refusal_of_a_checksum_ends_them_and_that_of_an_md5_does_not():
-    proofs = of_a_repeating_store()
-    proofs.doubt({MD5: VALUES[MD5]})
-    assert list(digests(proofs)) == [CRC32]
-    proofs.doubt({CRC32: VALUES[CRC32]})
+@pytest.mark.parametrize("proofs", [Proofs(trusted_way=True), of_a_repeating_store()], ids=["asked", "believed"])
+def test_a_refusal_of_a_checksum_ends_them_and_that_of_an_md5_does_not(proofs):
+    assert not proofs.refused({MD5: VALUES[MD5]})
+    sent = digests(proofs)
+    assert CRC32 in sent
+    assert proofs.refused(sent)
     assert digests(proofs) == {MD5: VALUES[MD5]}
+
+
+def test_a_question_whose_answer_is_lost_is_asked_again_a_few_times():
+    proofs = Proofs(trusted_way=True)
+    for _each in range(3):
+        question = digests(proofs)
+        assert set(question) == {MD5, CRC32}
+        other = digests(proofs)
+        assert other == {MD5: VALUES[MD5]}
+        proofs.lost(other)
+        assert digests(proofs) == other
+        proofs.lost(question)
+    assert digests(proofs) == {MD5: VALUES[MD5]}
+
+
+def test_a_content_that_does_not_go_out_asks_nothing():
+    proofs = Proofs(trusted_way=True)
+    assert set(proofs.sums()) == {MD5, CRC32}
+    assert set(digests(proofs)) == {MD5, CRC32}
 
 
 def test_an_answer_to_an_md5_changes_nothing():
@@ -140,6 +167,31 @@ def test_an_answer_to_an_md5_changes_nothing():
     assert proofs.holds(first, {CRC32: VALUES[CRC32]}, OBJECT)
     assert proofs.holds(second, {}, OBJECT)
     assert list(digests(proofs)) == [CRC32]
+
+
+@pytest.mark.parametrize(
+    ("names", "digest"),
+    [
+        ([MD5], HEX),
+        ([MD5, CRC32], HEX),
+        ([CRC32], "crc32:y/Q5Jg=="),
+        ([SHA256], "sha256:FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="),
+    ],
+)
+def test_what_tells_a_content_from_others(names, digest):
+    assert digest_of({name: VALUES[name] for name in names}) == digest
+
+
+@pytest.mark.parametrize("digest", ["crc32:y/Q5Jg==", "sha256:FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="])
+def test_a_checksum_that_is_computed_once_more(digest):
+    again = NamedSum.of(digest)
+    again.update(CONTENT)
+    assert again.told() == digest
+
+
+@pytest.mark.parametrize("digest", ["", HEX, f"{HEX}-2", "crc32", "crc64:AAAA"])
+def test_what_names_no_checksum(digest):
+    assert NamedSum.of(digest) is None
 
 
 @pytest.mark.parametrize(

@@ -2,170 +2,23 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Worker processes, held against a small server that keeps what it is sent and misbehaves as it is told."""
+"""Worker processes: what they send, what they leave to boto3, and how they end."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import signal
 import socket
-import threading
 import time
-from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote
 
 import pytest
 from child_processes import alive, pids_of, wait_for
+from worker_world import World, nonsense, reset_before, status, truncated, wrong_etag
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
-    settings_from,
-    sync_argument_spec,
-)
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
 
-OLD = time.time() - 3600
-EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
-CHECKSUM = "x-amz-checksum-sha256"
 ODD_KEYS = ("a b.png", "a+b.png", "100%.png", "a#b?.png", "ü€😀.png", "a\nb.png", "quo'te\".png", "~t.png", "a=b&c.png")
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_PUT(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        path = unquote(self.path)
-        key = path[1:] if self.headers["host"].startswith("media.") else path.partition("/media/")[2]
-        with self.server.lock:
-            self.server.seen.append((key, self.headers.get("user-agent", "")))
-            fault = self.server.faults.pop(0) if self.server.faults else None
-        if callable(fault):
-            fault(self, key)
-            return
-        md5, sha256 = hashlib.md5(body, usedforsecurity=False), hashlib.sha256(body)
-        repeated = {}
-        for name, digest in (("content-md5", md5.digest()), (CHECKSUM, sha256.digest())):
-            if name in self.headers and self.headers[name] != base64.b64encode(digest).decode():
-                self.answer(400)
-                return
-            if name == CHECKSUM and name in self.headers and self.server.repeats:
-                repeated = {name: self.headers[name]}
-        with self.server.lock:
-            self.server.objects[key] = (body, dict(self.headers))
-        if fault == "reset after":
-            self.close_connection = True
-            self.connection.close()
-            return
-        self.answer(200, {"ETag": f'"{md5.hexdigest()}"', **repeated})
-
-    def do_GET(self):
-        self.answer(200, {"Content-Type": "application/xml"}, EMPTY_LISTING)
-
-    def answer(self, status, headers=None, body=b""):
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments):
-        pass
-
-
-def status(number, code=""):
-    body = f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode() if code else b""
-    return lambda handler, _key: handler.answer(number, {}, body)
-
-
-def reset_before(handler, _key):
-    handler.close_connection = True
-    handler.connection.close()
-
-
-def truncated(handler, _key):
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
-    reset_before(handler, _key)
-
-
-def nonsense(handler, _key):
-    handler.wfile.write(b"SSH-2.0-OpenSSH\r\n\r\n")
-    reset_before(handler, _key)
-
-
-def wrong_etag(handler, _key):
-    handler.answer(200, {"ETag": f'"{"0" * 32}"'})
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, _request, _address):
-        """Say nothing of connections that were reset, which is what is tested."""
-
-
-class World:
-    def __init__(self, path, number=2):
-        self.src = path / "tree"
-        self.src.mkdir()
-        self.state = path / "state"
-        self.server = None
-        self.workers = Workers(number, self.store)
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.lock, self.server.objects, self.server.faults, self.server.seen = threading.Lock(), {}, [], []
-        self.server.repeats = False
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def digests(self):
-        """Count what the objects' contents came with."""
-        return Counter(
-            name for _body, sent in self.server.objects.values() for name in ("content-md5", CHECKSUM) if name in sent
-        )
-
-    def store(self, endpoint=None, style="auto"):
-        # A worker was forked before the port was known: it learns it from the tree's own folder.
-        endpoint = endpoint or (self.src.parent / "endpoint").read_text()
-        options = ConnectionOptions(
-            endpoint_url=endpoint,
-            region="us-east-1",
-            access_key="key",
-            secret_key="secret",
-            addressing_style=style,
-            aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}},
-        )
-        return Store(lambda: s3_client(options), "media", "", acl=True)
-
-    def write(self, key, content=b"x", mode=0o644):
-        path = self.src / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(mode)
-        os.utime(path, (OLD, OLD))
-
-    def sync(self, *, style="auto", host="127.0.0.1", **options):
-        (self.src.parent / "endpoint").write_text(f"http://{host}:{self.server.server_port}")
-        params = {name: spec.get("default") for name, spec in sync_argument_spec().items()}
-        params.update(
-            {"src": str(self.src), "bucket": "media", "state_dir": str(self.state), "settle_seconds": 0, **options}
-        )
-        settings = settings_from(params, check_mode=False)
-        assert settings.rules.mode is ExposureMode.ACL
-        return sync(settings, self.store(style=style), workers=self.workers)
-
-    def close(self):
-        self.workers.close()
-        if self.server is not None:
-            self.server.shutdown()
-            self.server.server_close()
 
 
 @pytest.fixture
@@ -249,43 +102,6 @@ class TestSending:
         assert result["retries"] == {cause: 1}
         assert {key: body for key, (body, _headers) in world.server.objects.items()} == {
             f"accounts/{number}.png": b"%d" % number for number in range(20)
-        }
-
-    @pytest.mark.parametrize("number", [1, 2])
-    def test_a_store_that_does_not_repeat_checksums_gets_md5(self, tmp_path, number):
-        world = World(tmp_path, number)
-        try:
-            for each in range(100):
-                world.write(f"accounts/{each}.png", b"%d" % each)
-            assert world.sync().error is None
-            assert world.digests()["content-md5"] == 100
-            # Each worker asks once. One that had nothing to do did not.
-            assert 1 <= world.digests()[CHECKSUM] <= number
-        finally:
-            world.close()
-
-    def test_a_store_that_repeats_checksums_gets_them(self, world):
-        world.server.repeats = True
-        for number in range(300):
-            world.write(f"accounts/{number}.png", b"%d" % number)
-        # Few at once, so that the first answer comes before most files are begun.
-        result = world.sync(concurrency=4).as_dict()
-        assert result["uploads_by"] == {"lean": 300, "boto3": 0}
-        assert world.digests()[CHECKSUM] > 250
-        assert world.digests()["content-md5"] < 50
-
-    def test_what_a_checksum_does_not_prove_is_sent_again(self, world):
-        world.server.repeats = True
-        world.server.faults = [None] * 100 + [wrong_etag] * 5
-        for number in range(200):
-            world.write(f"accounts/{number}.png", b"%d" % number)
-        result = world.sync(concurrency=4).as_dict()
-        assert result["failures"] == []
-        # Some may have met boto3, which sends a file three times.
-        assert 2 <= result["uploads_by"]["boto3"] <= 5
-        assert result["retries"] == {"changed": result["uploads_by"]["boto3"]}
-        assert {key: body for key, (body, _headers) in world.server.objects.items()} == {
-            f"accounts/{number}.png": b"%d" % number for number in range(200)
         }
 
     def test_a_store_that_only_refuses_ends_the_run_with_its_word(self, world):
