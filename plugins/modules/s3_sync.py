@@ -81,8 +81,9 @@ options:
         changed is taken for its copy, and one of unclear age is compared by its MD5. Exposure and headers of objects
         that the journal did not know are asked for, and set where they are wrong. Use it after somebody else wrote to
         the bucket.
-      - With V(full), only what the contents say. Every file is read and held against the ETag of its object, which is
-        an MD5, also of parts where these have one of the usual sizes. What can't be compared is sent again.
+      - With V(full), only what the contents say. Every file is read and held against the checksum that its object was
+        sent with or, where the journal does not know the object, against its ETag, which is an MD5, also of parts where
+        these have one of the usual sizes. What can't be compared is sent again.
       - Anything but V(journal) is refused with O(authority=bucket), and after the switch.
     type: str
     choices: [journal, listing, full]
@@ -116,7 +117,7 @@ options:
     description:
       - How many files are sent at the same time, at most.
       - The number begins with 16 for each worker process, of which there are four at most. It grows while the
-        throughput grows with it, and shrinks when the store asks to slow down.
+        throughput grows with it, and shrinks when the store asks to slow down or does not answer in time.
     type: int
     default: 128
   bandwidth_limit:

@@ -25,6 +25,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
 
 OLD = time.time() - 3600
 EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+READ_TIMEOUT = 2
 CHECKSUM = "x-amz-checksum-sha256"
 
 
@@ -36,8 +37,18 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(self.path)
         key = path[1:] if self.headers["host"].startswith("media.") else path.partition("/media/")[2]
         with self.server.lock:
+            self.server.under_way += 1
+            self.server.load.append(self.server.under_way)
             self.server.seen.append((key, self.headers.get("user-agent", "")))
             fault = self.server.spoiled.pop(key, None) or (self.server.faults.pop(0) if self.server.faults else None)
+        time.sleep(self.server.seconds)
+        try:
+            self.put(key, body, fault)
+        finally:
+            with self.server.lock:
+                self.server.under_way -= 1
+
+    def put(self, key, body, fault):
         if callable(fault):
             fault(self, key)
             return
@@ -91,6 +102,11 @@ def truncated(handler, _key):
     reset_before(handler, _key)
 
 
+def stall(handler, key):
+    time.sleep(READ_TIMEOUT + 2)
+    reset_before(handler, key)
+
+
 def nonsense(handler, _key):
     handler.wfile.write(b"SSH-2.0-OpenSSH\r\n\r\n")
     reset_before(handler, _key)
@@ -117,7 +133,7 @@ class World:
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.lock, self.server.objects, self.server.faults, self.server.seen = threading.Lock(), {}, [], []
         self.server.repeats, self.server.refuses, self.server.etag_is_md5 = False, 0, True
-        self.server.spoiled = {}
+        self.server.spoiled, self.server.seconds, self.server.under_way, self.server.load = {}, 0.0, 0, []
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def digests(self):
@@ -135,7 +151,7 @@ class World:
             access_key="key",
             secret_key="secret",
             addressing_style=style,
-            aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}},
+            aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}, "read_timeout": READ_TIMEOUT},
         )
         return Store(lambda: s3_client(options), "media", "", acl=True)
 

@@ -13,7 +13,7 @@ import time
 
 import pytest
 from child_processes import alive, pids_of, wait_for
-from worker_world import World, nonsense, reset_before, status, truncated, wrong_etag
+from worker_world import World, nonsense, reset_before, stall, status, truncated, wrong_etag
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
@@ -103,6 +103,22 @@ class TestSending:
         assert {key: body for key, (body, _headers) in world.server.objects.items()} == {
             f"accounts/{number}.png": b"%d" % number for number in range(20)
         }
+
+    def test_a_store_that_does_not_answer_in_time_gets_fewer_requests_at_once(self, tmp_path):
+        world = World(tmp_path, 1)
+        try:
+            world.server.seconds = 0.1
+            world.server.faults = [stall]
+            for number in range(500):
+                world.write(f"accounts/{number}.png", b"%d" % number)
+            result = world.sync(concurrency=16).as_dict()
+            assert result["failures"] == []
+            assert result["retries"] == {"connection": 1}
+            assert max(world.server.load) == 16
+            # The one that stalled is still counted by the server, as its client has left without a word.
+            assert max(world.server.load[-100:]) <= 9
+        finally:
+            world.close()
 
     def test_a_store_that_only_refuses_ends_the_run_with_its_word(self, world):
         world.server.faults = [status(403, "AccessDenied")] * 1000
