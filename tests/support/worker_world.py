@@ -25,7 +25,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
 
 OLD = time.time() - 3600
 EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
-READ_TIMEOUT = 2
 CHECKSUM = "x-amz-checksum-sha256"
 
 
@@ -103,7 +102,7 @@ def truncated(handler, _key):
 
 
 def stall(handler, key):
-    time.sleep(READ_TIMEOUT + 2)
+    handler.server.over.wait()
     reset_before(handler, key)
 
 
@@ -124,7 +123,8 @@ class Server(ThreadingHTTPServer):
 
 
 class World:
-    def __init__(self, path, number=2):
+    def __init__(self, path, number=2, read_timeout=60):
+        self.read_timeout = read_timeout
         self.src = path / "tree"
         self.src.mkdir()
         self.state = path / "state"
@@ -134,6 +134,7 @@ class World:
         self.server.lock, self.server.objects, self.server.faults, self.server.seen = threading.Lock(), {}, [], []
         self.server.repeats, self.server.refuses, self.server.etag_is_md5 = False, 0, True
         self.server.spoiled, self.server.seconds, self.server.under_way, self.server.load = {}, 0.0, 0, []
+        self.server.over = threading.Event()
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def digests(self):
@@ -151,7 +152,7 @@ class World:
             access_key="key",
             secret_key="secret",
             addressing_style=style,
-            aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}, "read_timeout": READ_TIMEOUT},
+            aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}, "read_timeout": self.read_timeout},
         )
         return Store(lambda: s3_client(options), "media", "", acl=True)
 
@@ -175,5 +176,6 @@ class World:
     def close(self):
         self.workers.close()
         if self.server is not None:
+            self.server.over.set()
             self.server.shutdown()
             self.server.server_close()

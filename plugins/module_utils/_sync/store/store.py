@@ -57,8 +57,7 @@ class Stored(NamedTuple):
     def contradicts(self, etag: str) -> bool:
         """Return whether the ETag shows another content than that whose MD5 sums make `etag`.
 
-        One of another form shows nothing: stores put their own where no MD5 was computed, or more than one part was
-        made of a body, or only one.
+        One of another form shows nothing: some stores make their own up where they computed no MD5.
         """
         ours, others = _OF_MD5.match(etag), _OF_MD5.match(self.etag)
         if self.encrypted or ours is None or others is None or bool(ours.group(1)) != bool(others.group(1)):
@@ -75,9 +74,11 @@ class _Small(NamedTuple):
 
 
 class Reader(Protocol):
-    """A file that can only be read forward."""
+    """A file that can only be read forward, and then knows the ETag that its upload in parts gets."""
 
     def read(self, amount: int = -1) -> bytes: ...
+
+    def etag(self) -> str: ...
 
 
 class Store:
@@ -156,11 +157,17 @@ class Store:
         answer = self._call("PutObject", "put_object", Key=self._name(key), Body=body, **arguments)
         return _stored(answer)
 
-    def put_stream(self, key: str, body: Reader, headers: Headers, exposure: Exposure, part_bytes: int) -> Stored:
-        """Store a large body in parts of `part_bytes`, with its exposure. Parts of a failed upload are removed."""
+    def put_stream(
+        self, key: str, body: Reader, headers: Headers, exposure: Exposure, part_bytes: int
+    ) -> Optional[Stored]:
+        """Store a large body in parts of `part_bytes`, with its exposure. Parts of a failed upload are removed.
+
+        Returns what is there then, None where the upload may not have come to its end, so that it may be an older one.
+        """
         from boto3.s3.transfer import TransferConfig
 
         config = TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes, use_threads=False)
+        ended = True
         try:
             self._call(
                 "PutObject",
@@ -171,13 +178,14 @@ class Store:
                 Config=config,
             )
         except NotFoundError as error:
-            # It may have been completed already, only that the answer was lost: the caller looks at the ETag.
+            # It may have been completed already, only that the answer was lost. Or somebody has ended it.
             if error.code != "NoSuchUpload":
                 raise
+            ended = False
         stored = self.head(key)
         if stored is None:
             raise NotFoundError("PutObject: the object is gone right after it was stored", operation="PutObject")
-        return stored
+        return stored if ended or stored.etag == body.etag() else None
 
     def unfinished(self, beginning: str = "") -> Iterator[tuple[str, str]]:
         """Yield key and id of the multipart uploads under way to keys with this beginning; none if it may not ask.

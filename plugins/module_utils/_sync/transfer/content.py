@@ -75,18 +75,14 @@ class _PartDigests:
             self._part.update(piece)
             self._size += len(piece)
             if self._size % self._part_bytes == 0:
-                self._end_part()
+                self._digests += self._part.digest()
+                self._part = hashlib.md5(usedforsecurity=False)
             view = view[len(piece) :]
 
     def etag(self) -> str:
-        if self._size % self._part_bytes:
-            self._end_part()
-        whole = hashlib.md5(self._digests, usedforsecurity=False).hexdigest()
-        return f"{whole}-{len(self._digests) // 16}"
-
-    def _end_part(self) -> None:
-        self._digests += self._part.digest()
-        self._part = hashlib.md5(usedforsecurity=False)
+        digests = self._digests + (self._part.digest() if self._size % self._part_bytes else b"")
+        whole = hashlib.md5(digests, usedforsecurity=False).hexdigest()
+        return f"{whole}-{len(digests) // 16}"
 
 
 def is_md5(etag: str) -> bool:

@@ -131,8 +131,11 @@ class Packer:
         )
         signed["user-agent"] = self._address.user_agent
         body = Body(before.size, content, descriptor)
-        self._proofs.sent(digests)
         return Parcel(action, before, exposure, digests, path, signed, body)
+
+    def sent(self, parcel: Parcel) -> None:
+        """Take note that a parcel goes out."""
+        self._proofs.sent(parcel.digests)
 
     def outcome(self, parcel: Parcel, answer: Answer) -> Optional[Outcome]:
         """Return what came of a parcel, None where the ordinary way has to see to its file once more."""

@@ -139,7 +139,10 @@ class Uploader:
         part_bytes = max(PART_BYTES, -(-before.size // _MAX_PARTS))
         reader = PartReader(body, part_bytes, self._pause)
         stored = self._store.put_stream(key, reader, headers, exposure, part_bytes)
-        if stored.size not in (None, reader.size) or stored.contradicts(reader.etag()):
+        if stored is None or stored.size not in (None, reader.size):
+            raise _DamagedError
+        # Some stores put the parts together and take the MD5 of the whole.
+        if stored.contradicts(reader.etag()) or stored.contradicts(reader.md5.hexdigest()):
             raise _DamagedError
         return _Sent(stored, reader.md5.hexdigest(), reader.size)
 

@@ -149,17 +149,16 @@ class Worker:
                 self._by_boto3(order, order.action)
 
     def _launch(self, order: Order, parcel: Parcel) -> bool:
-        if self._wires is None:
+        if self._wires is None or self._packer is None:
             return False
         try:
             wire = self._wires.take()
         except WireError:
-            if self._packer:
-                self._packer.declined(parcel, None)
             parcel.close()
             self._strange("connection")
             return False
         self._traffic.requests["PutObject"] += 1
+        self._packer.sent(parcel)
         self._flights[wire] = _Flight(order, parcel)
         wire.put(parcel.path, parcel.headers, parcel.body)
         if wire.connected:
@@ -298,7 +297,8 @@ class Worker:
         for wire, flight in list(self._flights.items()):
             limit = address.read_timeout if wire.connected else address.connect_timeout
             if now - wire.moved > limit:
-                self._pace.slow_down(now)
+                if wire.connected:
+                    self._pace.slow_down(now)
                 self._land(wire, flight, None)
 
     def _idle_seconds(self) -> float:

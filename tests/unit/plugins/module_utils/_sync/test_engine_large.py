@@ -107,14 +107,16 @@ class TestLarge:
         assert len(tries) == 1
         assert world.sync().as_dict()["changed"] is False
 
-    def test_an_end_that_did_not_come_about_is_no_end(self, world, done):
+    @pytest.mark.parametrize("size", [21, 2500])
+    @pytest.mark.parametrize("etag", ["0" * 32, "0" * 32 + "-3", "of its own"])
+    def test_an_end_that_did_not_come_about_is_no_end(self, world, done, size, etag):
         world.write("cache/a.mp4", b"x" * 2500)
         tries = []
 
         def hook(operation, key):
             if operation == "UploadFileobj" and not tries:
                 tries.append(key)
-                world.s3._store(key, b"what was there before", "0" * 32, {})
+                world.s3._store(key, b"o" * size, etag, {})
                 raise world.s3.error("NoSuchUpload", 404, "CompleteMultipartUpload")
 
         world.s3.hook = hook

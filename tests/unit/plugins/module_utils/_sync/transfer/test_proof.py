@@ -133,8 +133,9 @@ def test_a_store_that_is_doubted_once_is_not_believed_again():
     assert digests(proofs) == {MD5: VALUES[MD5]}
 
 
-@pytest.mark.parametrize("proofs", [Proofs(trusted_way=True), of_a_repeating_store()], ids=["asked", "believed"])
-def test_a_refusal_of_a_checksum_ends_them_and_that_of_an_md5_does_not(proofs):
+@pytest.mark.parametrize("make", [lambda: Proofs(trusted_way=True), of_a_repeating_store], ids=["asked", "believed"])
+def test_a_refusal_of_a_checksum_ends_them_and_that_of_an_md5_does_not(make):
+    proofs = make()
     assert not proofs.refused({MD5: VALUES[MD5]})
     sent = digests(proofs)
     assert CRC32 in sent

@@ -15,7 +15,7 @@ import pytest
 from child_processes import alive, pids_of, wait_for
 from worker_world import World, nonsense, reset_before, stall, status, truncated, wrong_etag
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import pace, stragglers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
 
 ODD_KEYS = ("a b.png", "a+b.png", "100%.png", "a#b?.png", "ü€😀.png", "a\nb.png", "quo'te\".png", "~t.png", "a=b&c.png")
@@ -104,9 +104,11 @@ class TestSending:
             f"accounts/{number}.png": b"%d" % number for number in range(20)
         }
 
-    def test_a_store_that_does_not_answer_in_time_gets_fewer_requests_at_once(self, tmp_path):
-        world = World(tmp_path, 1)
+    def test_a_store_that_does_not_answer_in_time_gets_fewer_requests_at_once(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(pace, "_CALM_SECONDS", 600.0)
+        world = World(tmp_path, 1, read_timeout=1)
         try:
+            # So slow that some are left when the first one is given up, and far from being given up themselves.
             world.server.seconds = 0.1
             world.server.faults = [stall]
             for number in range(500):
@@ -114,8 +116,8 @@ class TestSending:
             result = world.sync(concurrency=16).as_dict()
             assert result["failures"] == []
             assert result["retries"] == {"connection": 1}
-            assert max(world.server.load) == 16
-            # The one that stalled is still counted by the server, as its client has left without a word.
+            assert max(world.server.load) > 10
+            # The server still counts the one that was given up.
             assert max(world.server.load[-100:]) <= 9
         finally:
             world.close()
