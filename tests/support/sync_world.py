@@ -8,12 +8,12 @@ import os
 import ssl
 import subprocess
 import sys
-import time
 import typing
 from urllib.parse import quote, urlsplit
 
+from old_files import Writer
+
 COLLECTION = "ansible_collections.fediverse.mastodon_s3"
-OLD = time.time() - 3600
 EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 
 
@@ -85,7 +85,7 @@ class Visitor:
         self._connection.close()
 
 
-class World:
+class World(Writer):
     """One tree, one bucket, one state folder. `options` are those of every run."""
 
     def __init__(self, store, bucket, path):
@@ -94,14 +94,6 @@ class World:
         self.src.mkdir()
         self.client = store.client()
         self.options = dict(store.module_options())
-
-    def write(self, key, content=b"x", mode=0o644):
-        path = self.src / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(mode)
-        os.utime(path, (OLD, OLD))
-        return path
 
     def start(self, check=False, diff=False, within=(), **options):
         """Start the module as Ansible would, in its own process, and return it; `within` is a command to run it by."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import threading
 import time
 import uuid
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
+
+from old_files import Writer
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
@@ -23,7 +24,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
 
-OLD = time.time() - 3600
 EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 CHECKSUM = "x-amz-checksum-sha256"
 
@@ -122,7 +122,7 @@ class Server(ThreadingHTTPServer):
         """Say nothing of connections that were reset, which is what is tested."""
 
 
-class World:
+class World(Writer):
     def __init__(self, path, number=2, read_timeout=60):
         self.read_timeout = read_timeout
         self.src = path / "tree"
@@ -155,13 +155,6 @@ class World:
             aws_config={"retries": {"mode": "standard", "total_max_attempts": 3}, "read_timeout": self.read_timeout},
         )
         return Store(lambda: s3_client(options), "media", "", acl=True)
-
-    def write(self, key, content=b"x", mode=0o644):
-        path = self.src / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(mode)
-        os.utime(path, (OLD, OLD))
 
     def sync(self, *, style="auto", host="127.0.0.1", **options):
         (self.src.parent / "endpoint").write_text(f"http://{host}:{self.server.server_port}")

@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -26,11 +24,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.s
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "support"))
 
 from fake_s3 import FakeS3
+from old_files import Writer
 
-OLD = time.time() - 3600
 
-
-class World:
+class World(Writer):
     """A folder to write files in, and a bucket to sync them to."""
 
     def __init__(self, path):
@@ -47,14 +44,6 @@ class World:
         self.write("backups/dumps/1/archive-secret.zip", b"archive")
         self.write("imports/data/1/secret.csv", b"follows")
         self.write("stray.txt", b"?")
-
-    def write(self, key, content=b"x", mode=0o644):
-        path = self.src / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(mode)
-        os.utime(path, (OLD, OLD))
-        return path
 
     def params(self, **changes):
         defaults = {name: option.get("default") for name, option in sync_argument_spec().items()}

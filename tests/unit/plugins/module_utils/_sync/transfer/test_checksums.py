@@ -7,34 +7,27 @@
 from __future__ import annotations
 
 import pytest
-from worker_world import CHECKSUM, World, reset_before, status, wrong_etag
+from worker_world import CHECKSUM, reset_before, status, wrong_etag
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
-    world = World(tmp_path)
-    yield world
-    world.close()
+def world(make_world):
+    return make_world()
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_store_that_does_not_repeat_checksums_gets_md5(tmp_path, number):
-    world = World(tmp_path, number)
-    try:
-        for each in range(100):
-            world.write(f"accounts/{each}.png", b"%d" % each)
-        assert world.sync().error is None
-        assert world.digests()["content-md5"] == 100
-        # Each worker asks once. One that had nothing to do did not.
-        assert 1 <= world.digests()[CHECKSUM] <= number
-    finally:
-        world.close()
+def test_a_store_that_does_not_repeat_checksums_gets_md5(make_world, number):
+    world = make_world(number)
+    for each in range(100):
+        world.write(f"accounts/{each}.png", b"%d" % each)
+    assert world.sync().error is None
+    assert world.digests()["content-md5"] == 100
+    # Each worker asks once. One that had nothing to do did not.
+    assert 1 <= world.digests()[CHECKSUM] <= number
 
 
 def test_a_store_that_repeats_checksums_gets_them(world):
@@ -79,35 +72,29 @@ def test_a_store_that_refuses_checksums_gets_md5_the_lean_way(world, number):
     assert result["requests"]["PutObject"] == len(world.server.seen)
 
 
-def test_a_store_that_refuses_a_checksum_later_on_gets_md5_from_then_on(tmp_path):
-    world = World(tmp_path, 1)
-    try:
-        world.server.repeats = True
-        world.server.spoiled = {"accounts/150.png": status(501)}
-        for number in range(100, 200):
-            world.write(f"accounts/{number}.png", b"%d" % number)
-        result = world.sync(concurrency=4).as_dict()
-        assert result["uploads_by"] == {"lean": 100, "boto3": 0}
-        assert result["requests"]["PutObject"] == 101
-        sent = {key: headers for key, (_body, headers) in world.server.objects.items()}
-        assert CHECKSUM in sent["accounts/149.png"]
-        assert all("content-md5" in sent[f"accounts/{number}.png"] for number in (150, *range(160, 200)))
-    finally:
-        world.close()
+def test_a_store_that_refuses_a_checksum_later_on_gets_md5_from_then_on(make_world):
+    world = make_world(1)
+    world.server.repeats = True
+    world.server.spoiled = {"accounts/150.png": status(501)}
+    for number in range(100, 200):
+        world.write(f"accounts/{number}.png", b"%d" % number)
+    result = world.sync(concurrency=4).as_dict()
+    assert result["uploads_by"] == {"lean": 100, "boto3": 0}
+    assert result["requests"]["PutObject"] == 101
+    sent = {key: headers for key, (_body, headers) in world.server.objects.items()}
+    assert CHECKSUM in sent["accounts/149.png"]
+    assert all("content-md5" in sent[f"accounts/{number}.png"] for number in (150, *range(160, 200)))
 
 
-def test_what_is_asked_is_asked_again_where_the_answer_is_lost(tmp_path):
-    world = World(tmp_path, 1)
-    try:
-        world.server.repeats = True
-        world.server.spoiled = {"accounts/100.png": reset_before}
-        for number in range(100, 400):
-            world.write(f"accounts/{number}.png", b"%d" % number)
-        result = world.sync(concurrency=4).as_dict()
-        assert result["uploads_by"] == {"lean": 299, "boto3": 1}
-        assert world.digests()[CHECKSUM] > 250
-    finally:
-        world.close()
+def test_what_is_asked_is_asked_again_where_the_answer_is_lost(make_world):
+    world = make_world(1)
+    world.server.repeats = True
+    world.server.spoiled = {"accounts/100.png": reset_before}
+    for number in range(100, 400):
+        world.write(f"accounts/{number}.png", b"%d" % number)
+    result = world.sync(concurrency=4).as_dict()
+    assert result["uploads_by"] == {"lean": 299, "boto3": 1}
+    assert world.digests()[CHECKSUM] > 250
 
 
 @pytest.mark.parametrize("repeats", [True, False])

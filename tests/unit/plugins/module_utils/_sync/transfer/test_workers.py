@@ -13,20 +13,17 @@ import time
 
 import pytest
 from child_processes import alive, pids_of, wait_for
-from worker_world import World, nonsense, reset_before, stall, status, truncated, wrong_etag
+from worker_world import nonsense, reset_before, stall, status, truncated, wrong_etag
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import pace, stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import pace
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
 
 ODD_KEYS = ("a b.png", "a+b.png", "100%.png", "a#b?.png", "ü€😀.png", "a\nb.png", "quo'te\".png", "~t.png", "a=b&c.png")
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
-    world = World(tmp_path)
-    yield world
-    world.close()
+def world(make_world):
+    return make_world()
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -50,23 +47,20 @@ class TestSending:
         assert headers["x-amz-acl"] == "public-read"
         assert world.server.objects["media_attachments/suspended.png"][1]["x-amz-acl"] == "private"
 
-    def test_a_bucket_that_is_part_of_the_hosts_name(self, tmp_path, monkeypatch):
+    def test_a_bucket_that_is_part_of_the_hosts_name(self, make_world, monkeypatch):
         real = socket.getaddrinfo
 
         def everything_is_here(_name, *others, **words):
             return real("127.0.0.1", *others, **words)
 
         monkeypatch.setattr(socket, "getaddrinfo", everything_is_here)
-        world = World(tmp_path)
-        try:
-            world.write("accounts/a b.png")
-            report = world.sync(style="virtual", host="store.example.org")
-            assert report.as_dict()["uploads_by"] == {"lean": 1, "boto3": 0}
-            (headers,) = [headers for _body, headers in world.server.objects.values()]
-            assert headers["host"] == f"media.store.example.org:{world.server.server_port}"
-            assert list(world.server.objects) == ["accounts/a b.png"]
-        finally:
-            world.close()
+        world = make_world()
+        world.write("accounts/a b.png")
+        report = world.sync(style="virtual", host="store.example.org")
+        assert report.as_dict()["uploads_by"] == {"lean": 1, "boto3": 0}
+        (headers,) = [headers for _body, headers in world.server.objects.values()]
+        assert headers["host"] == f"media.store.example.org:{world.server.server_port}"
+        assert list(world.server.objects) == ["accounts/a b.png"]
 
     def test_an_unchanged_tree_costs_no_request(self, world, tmp_path):
         world.write("accounts/a.png")
@@ -104,23 +98,20 @@ class TestSending:
             f"accounts/{number}.png": b"%d" % number for number in range(20)
         }
 
-    def test_a_store_that_does_not_answer_in_time_gets_fewer_requests_at_once(self, tmp_path, monkeypatch):
+    def test_a_store_that_does_not_answer_in_time_gets_fewer_requests_at_once(self, make_world, monkeypatch):
         monkeypatch.setattr(pace, "_CALM_SECONDS", 600.0)
-        world = World(tmp_path, 1, read_timeout=1)
-        try:
-            # So slow that some are left when the first one is given up, and far from being given up themselves.
-            world.server.seconds = 0.1
-            world.server.faults = [stall]
-            for number in range(500):
-                world.write(f"accounts/{number}.png", b"%d" % number)
-            result = world.sync(concurrency=16).as_dict()
-            assert result["failures"] == []
-            assert result["retries"] == {"connection": 1}
-            assert max(world.server.load) > 10
-            # The server still counts the one that was given up.
-            assert max(world.server.load[-100:]) <= 9
-        finally:
-            world.close()
+        world = make_world(1, read_timeout=1)
+        # So slow that some are left when the first one is given up, and far from being given up themselves.
+        world.server.seconds = 0.1
+        world.server.faults = [stall]
+        for number in range(500):
+            world.write(f"accounts/{number}.png", b"%d" % number)
+        result = world.sync(concurrency=16).as_dict()
+        assert result["failures"] == []
+        assert result["retries"] == {"connection": 1}
+        assert max(world.server.load) > 10
+        # The server still counts the one that was given up.
+        assert max(world.server.load[-100:]) <= 9
 
     def test_a_store_that_only_refuses_ends_the_run_with_its_word(self, world):
         world.server.faults = [status(403, "AccessDenied")] * 1000
