@@ -129,7 +129,11 @@ def digest_of(digests: Mapping[str, str]) -> str:
 
     So no ETag has to be a digest for it.
     """
-    return md5_of(digests) or ",".join(f"{header[len(_CHECKSUM) :]}:{value}" for header, value in digests.items())
+    md5 = md5_of(digests)
+    if md5:
+        return md5
+    ((header, value),) = digests.items()
+    return _named(header[len(_CHECKSUM) :], value)
 
 
 class NamedSum:
@@ -151,4 +155,8 @@ class NamedSum:
 
     def told(self) -> str:
         """Return what the content comes to, with the name."""
-        return f"{self._name}:{base64.b64encode(self._sum.digest()).decode()}"
+        return _named(self._name, base64.b64encode(self._sum.digest()).decode())
+
+
+def _named(name: str, value: str) -> str:
+    return f"{name}:{value}"
