@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from stores.fixtures import new_bucket
 from sync_world import Visitor, World
@@ -13,26 +11,9 @@ OPEN = ("accounts", "media_attachments")
 
 @pytest.fixture
 def world(minio, tmp_path):
-    bucket = new_bucket(minio)
-    minio.client().put_bucket_policy(
-        Bucket=bucket,
-        Policy=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": "*",
-                        "Action": ["s3:GetObject"],
-                        "Resource": [
-                            f"arn:aws:s3:::{bucket}/{folder}/*" for folder in ("accounts", "media_attachments")
-                        ],
-                    }
-                ],
-            }
-        ),
-    )
-    return World(minio, bucket, tmp_path)
+    world = World(minio, new_bucket(minio), tmp_path)
+    world.open_by_policy("accounts", "media_attachments")
+    return world
 
 
 def status(world, key):

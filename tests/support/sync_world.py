@@ -95,6 +95,17 @@ class World(Writer):
         self.client = store.client()
         self.options = dict(store.module_options())
 
+    def open_by_policy(self, *folders):
+        """Let everybody read what is below these folders."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": ["s3:GetObject"],
+            "Resource": [f"arn:aws:s3:::{self.bucket}/{folder}/*" for folder in folders],
+        }
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        self.client.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps(policy))
+
     def start(self, check=False, diff=False, within=(), **options):
         """Start the module as Ansible would, in its own process, and return it; `within` is a command to run it by."""
         arguments = {
