@@ -100,18 +100,18 @@ class TestSending:
 
     def test_a_store_that_does_not_answer_in_time_gets_fewer_requests_at_once(self, make_world, monkeypatch):
         monkeypatch.setattr(pace, "_CALM_SECONDS", 600.0)
-        world = make_world(1, read_timeout=1)
-        # So slow that some are left when the first one is given up, and far from being given up themselves.
-        world.server.seconds = 0.1
+        world = make_world(1, read_timeout=2)
+        # So slow that even a busy machine has as many under way as it may, and many are left when one is given up.
+        world.server.seconds = 0.3
         world.server.faults = [stall]
-        for number in range(500):
+        for number in range(200):
             world.write(f"accounts/{number}.png", b"%d" % number)
         result = world.sync(concurrency=16).as_dict()
         assert result["failures"] == []
-        assert result["retries"] == {"connection": 1}
+        assert result["retries"]["connection"] >= 1
         assert max(world.server.load) > 10
         # The server still counts the one that was given up.
-        assert max(world.server.load[-100:]) <= 9
+        assert max(world.server.load[-40:]) <= 9
 
     def test_a_store_that_only_refuses_ends_the_run_with_its_word(self, world):
         world.server.faults = [status(403, "AccessDenied")] * 1000
