@@ -99,7 +99,7 @@ def finished(world):
             private = path.stat().st_mode & 0o044 == 0 or key.startswith("backups/")
             assert visitor.get(world.bucket, key)[0] == (403 if private else 200), key
     visitor.close()
-    assert "Uploads" not in world.client.list_multipart_uploads(Bucket=world.bucket)
+    assert world.unfinished(LARGE) == []
 
 
 @pytest.fixture

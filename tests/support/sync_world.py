@@ -144,6 +144,11 @@ class World(Writer):
         """Return the size of all files on disk, by key."""
         return {str(path.relative_to(self.src)): path.stat().st_size for path in self.src.rglob("*") if path.is_file()}
 
+    def unfinished(self, key):
+        """Return all uploads in parts that are under way; MinIO tells only those of the very `key`."""
+        pages = [self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix) for prefix in ("", key)]
+        return [found for page in pages for found in page.get("Uploads", [])]
+
     def is_public(self, key):
         """Return whether the object's ACL lets everybody read."""
         grants = self.client.get_object_acl(Bucket=self.bucket, Key=key)["Grants"]

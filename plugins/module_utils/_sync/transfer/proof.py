@@ -133,7 +133,7 @@ def digest_of(digests: Mapping[str, str]) -> str:
     if md5:
         return md5
     ((header, value),) = digests.items()
-    return _named(header[len(_CHECKSUM) :], value)
+    return f"{header[len(_CHECKSUM) :]}:{value}"
 
 
 class NamedSum:
@@ -155,8 +155,4 @@ class NamedSum:
 
     def told(self) -> str:
         """Return what the content comes to, with the name."""
-        return _named(self._name, base64.b64encode(self._sum.digest()).decode())
-
-
-def _named(name: str, value: str) -> str:
-    return f"{name}:{value}"
+        return digest_of(digests_of({_CHECKSUM + self._name: self._sum}))
