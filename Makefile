@@ -5,8 +5,8 @@ PYTHON ?= python3
 SUPPORT := tests/support
 STAGES := $(PYTHON) $(SUPPORT)/run_stages.py
 
-.PHONY: help setup demo test quick lint types unit sanity integration molecule stores parsers build docs role-readme \
-	benchmark benchmark-noop store-minio store-rgw store-moto store-seaweedfs store-versitygw store-aws clean
+.PHONY: help setup demo demo-picture test quick lint types unit sanity integration molecule stores parsers build docs docs-site \
+	role-readme release benchmark benchmark-noop benchmark-feed benchmark-role store-minio store-rgw store-moto store-seaweedfs store-versitygw store-aws clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,13 +14,17 @@ help: ## this list
 setup: ## build the environments that tests and demo need, below .cache/ (first time about a minute)
 	@$(PYTHON) $(SUPPORT)/environments.py
 
-demo: ## migrate a sample server to an embedded store and show what happened (no root, no container)
-	@$(SUPPORT)/demo/run.sh
+demo: ## migrate a sample server to an embedded store and show the result; needs no root and no container [ARGS=--keep]
+	@$(SUPPORT)/demo/run.sh $(ARGS)
+
+demo-picture: ## draw the README's picture from the output of a real demo [LOG=an earlier demo's output]
+	@$(PYTHON) $(SUPPORT)/environments.py venv
+	@PYTHONPATH=$(SUPPORT) .cache/venv/bin/python -m demo.picture $(LOG)
 
 test: ## run every check and test there is; ends with `N passed, N failed`
 	@$(STAGES) all
 
-quick: ## lint, types and unit tests with one ansible-core, in under a minute
+quick: ## fast linters, types, unit tests with one ansible-core but those marked slow; in under a minute
 	@$(STAGES) unit shipped lint types
 
 lint: ## ansible-lint, yamllint, ruff, shellcheck, docs and changelog lint [ONLY=ruff]
@@ -53,6 +57,12 @@ build: ## build the archive, compare it with what is meant to be in it, install 
 docs: ## check the documentation of modules and roles
 	@$(PYTHON) $(SUPPORT)/lint.py antsibull-docs
 
+docs-site: ## build the documentation as a website, without a warning, in .cache/docs-site/html
+	@$(PYTHON) $(SUPPORT)/docs_site.py
+
+release: ## write version and changelog of a release [VERSION=0.2.0]; the release workflow does the rest
+	@$(PYTHON) $(SUPPORT)/release.py $(VERSION)
+
 role-readme: ## write the generated part of the role's README anew
 	@$(PYTHON) $(SUPPORT)/role_readme.py
 
@@ -63,6 +73,14 @@ benchmark: ## s3_sync against rclone, s5cmd, s3cmd and others, 12 minutes [ARGS=
 benchmark-noop: ## an unchanged tree against a bare walk [FILES=1000000] [ARGS='--tree flat'] (ARGS=--help)
 	@$(PYTHON) $(SUPPORT)/environments.py venv collections node-3.14
 	@.cache/venv/bin/python benchmarks/noop.py --files $(or $(FILES),100000) $(ARGS)
+
+benchmark-feed: ## what following changes costs; needs root [ARGS='--events 100000 --dir /dev/shm']
+	@$(PYTHON) $(SUPPORT)/environments.py venv collections
+	@.cache/venv/bin/python benchmarks/feed.py $(ARGS)
+
+benchmark-role: ## a run of migrate.yml that has nothing to do: tasks, walks of the tree, seconds [ARGS='--rounds 1']
+	@PYTHONPATH=$(SUPPORT) $(PYTHON) -m demo.prepare
+	@.cache/demo/bin/python benchmarks/noop_role.py $(ARGS)
 
 store-minio: ## start a MinIO by hand (ctrl-c ends it)
 	@$(SUPPORT)/store.sh minio

@@ -1,6 +1,6 @@
-"""Sends one tree to the same stores with s3_sync and with its peers, in turn, and compares what each took.
+"""Measures s3_sync and other programs: each sends the same tree to the same stores.
 
-Run it by `make benchmark`, which builds what it needs: see benchmarks/README.md.
+Run it with `make benchmark`, which builds what it needs. See benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -19,54 +19,50 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "tests" / "support")]
 
-import contenders  # noqa: E402
 import environments  # noqa: E402
 import stores  # noqa: E402
 import tables  # noqa: E402
+import tools  # noqa: E402
 import trees  # noqa: E402
-from measure import Usage, measured  # noqa: E402
+from measure import BenchmarkError, Usage, measured  # noqa: E402
 from null_server import NullServer  # noqa: E402
 
 DELAY_MS = 20
 TITLES = {"null": "Null store, plain HTTP", "minio": "MinIO, TLS"}
 
 
-class UnfairError(Exception):
-    """A run did not do what it was measured for; the text says what was amiss."""
-
-
-class Bench:
-    """Runs contenders and keeps what they took, by store and name."""
+class Benchmark:
+    """Runs the programs, each with a new bucket."""
 
     def __init__(self, directory: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
         self.directory = directory
         self.arguments = arguments
-        self.contenders = [one for one in contenders.ALL if any(name in one.name for name in names)]
+        self.programs = [one for one in tools.ALL if any(name in one.name for name in names)]
         self.trees: dict[int, tuple[Path, trees.Built]] = {}
         self._number = 0
 
     def tree(self, share: int) -> tuple[Path, trees.Built]:
-        """Return the tree with 1/share of the files."""
+        """Return the tree with 1/share of the files, and build it if necessary."""
         if share not in self.trees:
             root = self.directory / f"tree-{share}"
             files = max(1, self.arguments.files // share)
             self.trees[share] = (root, trees.build(root, files, self.arguments.mean_bytes))
         return self.trees[share]
 
-    def rounds(self, store: stores.Store) -> dict[str, list[Usage]]:
-        """Let everybody send the tree to a bucket of its own, round by round."""
-        found: dict[str, list[Usage]] = {one.name: [] for one in self.contenders}
+    def rounds(self, store: stores.StoreServer) -> dict[str, list[Usage]]:
+        """Run all programs, round by round, and return the usage of each by its name."""
+        found: dict[str, list[Usage]] = {one.name: [] for one in self.programs}
         for number in range(self.arguments.rounds):
-            for one in self.contenders:
+            for one in self.programs:
                 if not one.slow or number == 0 or self.arguments.all:
                     found[one.name].append(self.run(one, store))
         return found
 
-    def run(self, one: contenders.Contender, store: stores.Store) -> Usage:
-        """Let one send the tree to a bucket of its own, and see that all of it is there.
+    def run(self, one: tools.Tool, store: stores.StoreServer) -> Usage:
+        """Send the tree to a new bucket with one program, and check that the bucket contains all of it.
 
         Raises:
-            UnfairError: it is not, or the command failed.
+            BenchmarkError: It does not, or the command failed.
         """
         self._number += 1
         bucket, client = f"bench-{self._number:04}", store.client()
@@ -74,27 +70,27 @@ class Bench:
         work.mkdir(mode=0o700)
         src, built = self.tree(one.share)
         client.create_bucket(Bucket=bucket)
-        command = one.command(contenders.Task(store, bucket, src, work, self.arguments.python))
-        os.sync()  # what the one before left to be written is not to slow this one down
-        usage = measured(command.words, env=contenders.environment(command.env), stdin=command.stdin)
+        command = one.command(tools.Upload(store, bucket, src, work, self.arguments.python))
+        os.sync()  # so that data of the previous run do not slow this one down
+        usage = measured(command.words, env=tools.environment(command.env), stdin=command.stdin)
         count, size = contents(client, bucket)
         if usage.status or (count, size) != (built.files, built.bytes):
-            raise UnfairError(
-                f"{one.name} ended with status {usage.status} and left {count} objects of {size} bytes, not"
-                f" {built.files} of {built.bytes}:\n{usage.out[-2000:]}\n{usage.err[-2000:]}"
+            raise BenchmarkError(
+                f"{one.name} ended with status {usage.status}, and the bucket has {count} objects with {size} bytes"
+                f" instead of {built.files} with {built.bytes}:\n{usage.out[-2000:]}\n{usage.err[-2000:]}"
             )
-        if one is contenders.OURS:
-            ways = json.loads(usage.out)["uploads_by"]
-            if ways["lean"] < built.files * 0.9:
-                raise UnfairError(f"most files did not go the lean way: {ways}")
-        drop(client, bucket)
+        if one is tools.OURS:
+            uploads = json.loads(usage.out)["uploads_by"]
+            if uploads["fast"] < built.files * 0.9:
+                raise BenchmarkError(f"most files were not sent on the fast path: {uploads}")
+        delete_bucket(client, bucket)
         shutil.rmtree(work)
         say(f"{one.name}: {usage.wall:.2f} s, {usage.cpu:.2f} CPU-s, {usage.memory / 2**20:.0f} MiB")
         return usage
 
 
 def contents(client: Any, bucket: str) -> tuple[int, int]:
-    """Return the number of objects in a bucket and their bytes, as the store lists them."""
+    """Return the number of objects in a bucket and their size in bytes, from a listing."""
     count = size = 0
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for found in page.get("Contents", []):
@@ -102,8 +98,8 @@ def contents(client: Any, bucket: str) -> tuple[int, int]:
     return count, size
 
 
-def drop(client: Any, bucket: str) -> None:
-    """Remove a bucket with all that is in it: the null store always does so, MinIO where a header asks for it."""
+def delete_bucket(client: Any, bucket: str) -> None:
+    """Delete a bucket with its objects. The null store always does so, and MinIO with a header."""
 
     def force(params: dict[str, Any], **_others: Any) -> None:
         params["headers"]["x-minio-force-delete"] = "true"
@@ -115,74 +111,74 @@ def drop(client: Any, bucket: str) -> None:
         client.meta.events.unregister("before-call.s3.DeleteBucket", force)
 
 
-def compared(bench: Bench, found: dict[str, list[Usage]]) -> str:
-    """Return a table of what everybody took, with ratios to rclone."""
-    whole = bench.tree(1)[1].files
+def comparison_table(benchmark: Benchmark, found: dict[str, list[Usage]]) -> str:
+    """Return a table of all programs, with ratios to rclone."""
+    whole = benchmark.tree(1)[1].files
     figures = {}
-    for one in bench.contenders:
-        scale = whole / bench.tree(one.share)[1].files
+    for one in benchmark.programs:
+        scale = whole / benchmark.tree(one.share)[1].files
         usages = found[one.name]
         wall, cpu = (tables.median(values) * scale for values in zip(*((u.wall, u.cpu) for u in usages)))
         figures[one.name] = (wall, cpu, tables.median(u.memory for u in usages) / 2**20)
-    base = figures.get(contenders.RCLONE.name)
+    base = figures.get(tools.RCLONE.name)
     rows = []
-    for one in bench.contenders:
+    for one in benchmark.programs:
         wall, cpu, memory = figures[one.name]
         ratios = [f"{wall / base[0]:.2f}", f"{cpu / base[1]:.2f}"] if base else ["", ""]
         name = f"{one.name} (1/{one.share} of the files, times {one.share})" if one.share > 1 else one.name
         usages = found[one.name]
         spread = f"{min(u.wall for u in usages):.1f} to {max(u.wall for u in usages):.1f}" if len(usages) > 1 else ""
         rows.append([name, str(len(usages)), f"{wall:.2f}", spread, f"{cpu:.2f}", f"{memory:.0f}", *ratios])
-    head = ["", "runs", "wall s", "from, to", "CPU s", "peak MiB", "wall / rclone", "CPU / rclone"]
+    head = ["", "runs", "wall s", "min to max", "CPU s", "peak MiB", "wall / rclone", "CPU / rclone"]
     return tables.table(head, rows)
 
 
-def delayed(bench: Bench) -> str:
-    """Return a table of how s3_sync fares where each answer takes its time."""
+def delay_table(benchmark: Benchmark) -> str:
+    """Return a table of the rate of s3_sync with and without a delay before each response."""
     rows: list[list[str]] = []
     rates: dict[int, list[float]] = {}
-    with null_store(bench, 0) as near, null_store(bench, DELAY_MS) as far:
-        for number in range(bench.arguments.rounds):
+    with null_store(benchmark, 0) as near, null_store(benchmark, DELAY_MS) as far:
+        for number in range(benchmark.arguments.rounds):
             for delay, store in ((0, near), (DELAY_MS, far)):
-                say(f"round {number + 1}, {delay} ms before each answer")
-                usage = bench.run(contenders.OURS, store)
-                rates.setdefault(delay, []).append(bench.tree(1)[1].files / usage.wall)
+                say(f"round {number + 1}, {delay} ms before each response")
+                usage = benchmark.run(tools.OURS, store)
+                rates.setdefault(delay, []).append(benchmark.tree(1)[1].files / usage.wall)
     for delay, found in rates.items():
         rate = tables.median(found)
         rows.append([f"{delay} ms", f"{rate:.0f}", f"{rate / tables.median(rates[0]):.2f}"])
-    return tables.table(["before each answer", "files a second", "of the rate without delay"], rows)
+    return tables.table(["delay", "files per second", "relative to no delay"], rows)
 
 
 @contextmanager
-def null_store(bench: Bench, delay_ms: int) -> Iterator[stores.Store]:
+def null_store(benchmark: Benchmark, delay_ms: int) -> Iterator[stores.StoreServer]:
     """Run a null store."""
     name = f"null-{delay_ms}"
-    with NullServer(bench.directory / name, delay_ms=delay_ms, verify=bench.arguments.verify) as server:
+    with NullServer(benchmark.directory / name, delay_ms=delay_ms, verify=benchmark.arguments.verify) as server:
         yield server.store
 
 
 @contextmanager
-def minio(bench: Bench) -> Iterator[stores.Store]:
+def minio(benchmark: Benchmark) -> Iterator[stores.StoreServer]:
     """Run a MinIO."""
-    directory = bench.directory / "minio"
+    directory = benchmark.directory / "minio"
     try:
         yield stores.start("minio", directory, bound_to_parent=True)
     finally:
         stores.stop(directory)
 
 
-def report(bench: Bench) -> str:
-    """Run everything that was asked for and return it as Markdown."""
-    arguments, parts = bench.arguments, []
-    built = bench.tree(1)[1]
+def report(benchmark: Benchmark) -> str:
+    """Run all requested parts and return the results as Markdown."""
+    arguments, parts = benchmark.arguments, []
+    built = benchmark.tree(1)[1]
     say(f"the tree: {built.files} files, {built.bytes / 1e6:.0f} MB, {built.folders} folders")
     for kind in arguments.stores:
-        with null_store(bench, 0) if kind == "null" else minio(bench) as store:
-            parts.append(f"### {TITLES[kind]}\n\n{compared(bench, bench.rounds(store))}")
+        with null_store(benchmark, 0) if kind == "null" else minio(benchmark) as store:
+            parts.append(f"### {TITLES[kind]}\n\n{comparison_table(benchmark, benchmark.rounds(store))}")
     if arguments.delay:
-        parts.append(f"### Null store, {DELAY_MS} ms before each answer\n\n{delayed(bench)}")
-    versions = [f"{one.name} {tables.said(one.version)}" for one in bench.contenders if one.version]
-    python = tables.said([arguments.python, "--version"])
+        parts.append(f"### Null store, with a delay of {DELAY_MS} ms before each response\n\n{delay_table(benchmark)}")
+    versions = [f"{one.name} {tables.first_line(one.version)}" for one in benchmark.programs if one.version]
+    python = tables.first_line([arguments.python, "--version"])
     head = (
         f"{tables.machine()}; {python}{''.join(f'; {version}' for version in versions)}.\n\n"
         f"{built.files:,} files, {built.bytes / 1e6:.0f} MB, {built.folders:,} folders; {arguments.rounds} rounds,"
@@ -195,7 +191,7 @@ CHECKS = {"none": "lengths", "digest": "lengths and digests", "all": "lengths, d
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     print(f"benchmark: {text}", flush=True)
 
 
@@ -205,32 +201,34 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--mean-bytes", type=int, default=50_000, help="their mean size (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: %(default)s)")
     parser.add_argument("--stores", nargs="+", choices=TITLES, default=list(TITLES), help="(default: all)")
-    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="contenders whose name holds a text")
-    parser.add_argument("--all", action="store_true", help="run the slow ones in every round, not just the first")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="TEXT", help="only programs with this text in their name"
+    )
+    parser.add_argument("--all", action="store_true", help="run slow programs in every round, not only the first")
     parser.add_argument(
         "--verify", choices=CHECKS, default="digest", help="what the null store checks (default: digest)"
     )
-    parser.add_argument("--delay", action=argparse.BooleanOptionalAction, default=True, help="the part with 20 ms")
-    parser.add_argument("--dir", type=Path, help="where trees and stores are kept meanwhile (default: below .cache)")
-    parser.add_argument("--python", type=Path, default=contenders.NEWEST_PYTHON, help="what runs modules")
-    parser.add_argument("--write", action="store_true", help="paste the tables into benchmarks/README.md")
+    parser.add_argument("--delay", action=argparse.BooleanOptionalAction, default=True, help="the part with a delay")
+    parser.add_argument("--dir", type=Path, help="folder for trees and stores (default: below .cache)")
+    parser.add_argument("--python", type=Path, default=tools.NEWEST_PYTHON, help="the Python that runs modules")
+    parser.add_argument("--write", action="store_true", help="write the tables into benchmarks/README.md")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Read the command line and obey."""
+    """Parse the command line and run the benchmark. Return the exit status."""
     arguments = _arguments()
     place = arguments.dir or environments.CACHE / "benchmark-work"
     place.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=place) as directory:
-            text = report(Bench(Path(directory), arguments.only, arguments))
-    except (UnfairError, stores.StoreError, environments.SetupError) as error:
+            text = report(Benchmark(Path(directory), arguments.only, arguments))
+    except (BenchmarkError, stores.StoreError, environments.SetupError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
     print(f"\n{text}")
     if arguments.write:
-        tables.paste("comparison", text)
+        tables.write_section("comparison", text)
     return 0
 
 

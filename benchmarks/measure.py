@@ -1,4 +1,4 @@
-"""Runs a command and measures all of its processes: time on the clock, time on processors, memory."""
+"""Runs a command and measures all its processes: wall time, CPU time, memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from typing import NamedTuple
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _SAMPLE_SECONDS = 0.05
-_STRAY_SECONDS = 10.0
+_ORPHAN_SECONDS = 10.0
+
+
+class BenchmarkError(Exception):
+    """A run did not do what it was measured for. The text says what was wrong."""
 
 
 class Usage(NamedTuple):
-    """What a command took: seconds, and bytes at the peak. `out` and `err` are what it wrote."""
+    """What a command used: wall and CPU seconds, and bytes of memory at the peak. `out` and `err` are its output."""
 
     wall: float
     cpu: float
@@ -30,11 +34,11 @@ class Usage(NamedTuple):
 
 
 def measured(command: Sequence[str | Path], *, env: Mapping[str, str], stdin: str = "") -> Usage:
-    """Run a command and return what it and all its descendants took.
+    """Run a command and return what it and all its descendants used.
 
-    Processor time is user and system time from wait4(2), of the command with the children it waited for, and of those
-    that it left behind. Memory is the largest sum, over all its processes at one moment, of what each really holds:
-    pages that several share are counted once (Pss of /proc/PID/smaps_rollup), sampled 20 times a second.
+    CPU time is the user and system time from wait4(2) of the command, of the children it waited for, and of those that
+    it left behind. Memory is the highest total of all its processes, sampled 20 times a second. Shared pages are
+    counted once (Pss in /proc/PID/smaps_rollup).
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     others = set(_children(os.getpid()))
@@ -52,8 +56,8 @@ def measured(command: Sequence[str | Path], *, env: Mapping[str, str], stdin: st
         process.returncode = os.waitstatus_to_exitcode(status)
         sampler.stop()
         cpu = usage.ru_utime + usage.ru_stime
-        for stray in set(_children(os.getpid())) - others:
-            cpu += _reaped(stray)
+        for orphan in set(_children(os.getpid())) - others:
+            cpu += _wait_for_orphan(orphan)
         texts = []
         for stream in (out, err):
             stream.seek(0)
@@ -62,7 +66,7 @@ def measured(command: Sequence[str | Path], *, env: Mapping[str, str], stdin: st
 
 
 class _Sampler(threading.Thread):
-    """Watches the memory of a tree of processes."""
+    """Samples the memory of a process and its descendants."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -72,14 +76,14 @@ class _Sampler(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.wait(_SAMPLE_SECONDS):
-            self.most = max(self.most, sum(map(_held_bytes, _family(self._pid))))
+            self.most = max(self.most, sum(map(_memory, _with_descendants(self._pid))))
 
     def stop(self) -> None:
         self._ended.set()
         self.join()
 
 
-def _family(pid: int) -> list[int]:
+def _with_descendants(pid: int) -> list[int]:
     found = [pid]
     for each in found:
         found += _children(each)
@@ -92,12 +96,12 @@ def _children(pid: int) -> list[int]:
         for task in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as listed:
                 found += map(int, listed.read().split())
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         pass
     return found
 
 
-def _held_bytes(pid: int) -> int:
+def _memory(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
             for line in lines:
@@ -108,9 +112,9 @@ def _held_bytes(pid: int) -> int:
     return 0
 
 
-def _reaped(pid: int) -> float:
-    """Wait for a process that its parent left behind, and return the seconds it took."""
-    deadline = time.monotonic() + _STRAY_SECONDS
+def _wait_for_orphan(pid: int) -> float:
+    """Wait for a process that its parent left behind, and return its CPU seconds."""
+    deadline = time.monotonic() + _ORPHAN_SECONDS
     while True:
         try:
             found, _status, usage = os.wait4(pid, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""Builds and runs the null store, the S3 server in null_store/ that keeps only metadata."""
+"""Builds and runs the null store, an S3 server that keeps only metadata (see null_store/)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, final
 
 import environments
-from stores import MissingError, Store
+from stores import ProgramMissingError, StoreServer
 
 SOURCE = Path(__file__).resolve().parent / "null_store"
 PROGRAM = environments.CACHE / "bin" / "null_store"
@@ -19,11 +19,11 @@ ACCESS_KEY, SECRET_KEY, REGION = "NULLSTORE", "a-secret-of-the-null-store-alone"
 
 
 def program() -> Path:
-    """Return the path of the null store's program, built anew where its source is newer.
+    """Return the path of the null store's program. Build it if it is missing or older than its source.
 
     Raises:
-        MissingError: there is no Go.
-        SetupError: it can't be built.
+        ProgramMissingError: Go is not installed.
+        SetupError: The program can't be built.
     """
     with environments.locked("null_store"):
         newest = max(path.stat().st_mtime for path in SOURCE.iterdir())
@@ -31,9 +31,9 @@ def program() -> Path:
             return PROGRAM
         go = shutil.which("go")
         if go is None:
-            raise MissingError(
-                "the null store must be built and there is no Go. Install Go 1.21 or newer, for instance golang-go of"
-                " Debian 13, and run again"
+            raise ProgramMissingError(
+                "the null store has to be built, but Go is not installed. Install Go 1.21 or newer, such as the package"
+                " golang-go of Debian 13, and run this again"
             )
         environments.run("null_store", go, "build", "-C", SOURCE, "-trimpath", "-o", PROGRAM)
         PROGRAM.touch()
@@ -42,10 +42,10 @@ def program() -> Path:
 
 @final
 class NullServer:
-    """A running null store. `store` says how to reach it, as those of tests/support/stores do."""
+    """A running null store. `store` describes it like the stores in tests/support/stores."""
 
     def __init__(self, directory: Path, *, delay_ms: int = 0, verify: str = "digest", host: str = "127.0.0.1") -> None:
-        """Start it. `delay_ms`: before each answer; `verify`: none, digest or all (see null_store/main.go)."""
+        """Start it. `delay_ms`: delay before each response. `verify`: none, digest or all (see null_store/main.go)."""
         directory.mkdir(parents=True, exist_ok=True)
         self._log = (directory / "null_store.log").open("w", encoding="utf-8")
         self._process = subprocess.Popen(
@@ -55,7 +55,7 @@ class NullServer:
                 f"-delay={delay_ms}ms",
                 f"-verify={verify}",
             ],
-            stdin=subprocess.PIPE,  # it ends with us
+            stdin=subprocess.PIPE,  # it stops when this process does
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
@@ -64,9 +64,9 @@ class NullServer:
         address = self._process.stdout.readline().strip() if self._process.stdout else ""
         if not address:
             self.close()
-            raise MissingError(f"the null store did not start; see {self._log.name}")
+            raise ProgramMissingError(f"the null store did not start; see {self._log.name}")
         url = f"http://{address}"
-        self.store = Store(
+        self.store = StoreServer(
             kind="null",
             endpoint_url=url,
             access_key=ACCESS_KEY,
@@ -89,7 +89,7 @@ class NullServer:
         self.close()
 
     def counts(self, *, reset: bool = False) -> Any:
-        """Return the requests by method since the last reset, and objects and bytes of each bucket."""
+        """Return the number of requests by method since the last reset, and the objects and bytes of each bucket."""
         request = urllib.request.Request(  # noqa: S310 - our own address
             f"{self.store.endpoint_url}/-/count", method="POST" if reset else "GET"
         )
@@ -97,7 +97,7 @@ class NullServer:
             return json.load(answer)
 
     def close(self) -> None:
-        """End it."""
+        """Stop it."""
         self._process.terminate()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):

@@ -1,4 +1,4 @@
-"""Writes what was measured as Markdown, and pastes it into benchmarks/README.md."""
+"""Formats results as Markdown tables, and writes them into benchmarks/README.md."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ def median(values: Iterable[float]) -> float:
 
 
 def machine() -> str:
-    """Return date, processor, memory and kernel of this machine in one line."""
+    """Return the date, and the processor, memory and kernel of this machine, in one line."""
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
     return f"{today}, {cores} cores of {_processor()}, {memory:.0f} GiB, Linux {platform.release()}"
 
 
-def said(words: Sequence[str | Path]) -> str:
-    """Return the first line of a command's output: its version."""
+def first_line(words: Sequence[str | Path]) -> str:
+    """Return the first line of a command's output, such as its version."""
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
     return (done.stdout or done.stderr).splitlines()[0].strip()
 
 
-def paste(section: str, text: str) -> None:
-    """Put text between the marks of a section in the README.
+def write_section(section: str, text: str) -> None:
+    """Replace the text between the markers of a section in the README.
 
     Raises:
-        ValueError: there are no such marks.
+        ValueError: The README has no such markers.
     """
-    begin, end = f"<!-- begin of {section}, written by the command -->\n", f"<!-- end of {section} -->"
+    begin, end = f"<!-- begin of {section}, generated with ARGS=--write -->\n", f"<!-- end of {section} -->"
     before, found, rest = README.read_text(encoding="utf-8").partition(begin)
     _old, ended, after = rest.partition(end)
     if not found or not ended:
-        raise ValueError(f"{README} has no marks for {section}")
+        raise ValueError(f"{README} has no markers for {section}")
     README.write_text(f"{before}{begin}\n{text.strip()}\n\n{ended}{after}", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Lays out trees to be synced: as Mastodon lays out its media, or with all files in one folder."""
+"""Creates trees of files, either with Mastodon's layout or with all files in one folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 _POOL_BYTES = 32 * 1024 * 1024
 _LARGEST_BYTES = 32 * 1024 * 1024
 _SIGMA = 1.35  # of the logarithm of sizes: half of the files have less than 40 % of the mean
-_REMEMBERED = 10_000  # folders, so that a tree of millions needs no memory
+_CACHED_FOLDERS = 10_000  # a limit, so that a tree of millions needs little memory
 _TYPES = ("jpg", "jpg", "jpg", "png", "png", "webp", "gif", "mp4")
 _FIRST_ID = 109_000_000_000_000_000
-# A snowflake is milliseconds shifted by 16 bits: something new every 20 seconds.
+# An id is a time in milliseconds, shifted by 16 bits. On average there is a new one every 20 seconds.
 _ID_STEP = 20_000 << 16
 
 
 class Built(NamedTuple):
-    """What was laid out."""
+    """The size of a tree."""
 
     files: int
     bytes: int
@@ -25,9 +25,10 @@ class Built(NamedTuple):
 
 
 def build(root: Path, files: int, mean_bytes: int, *, flat: bool = False, seed: int = 1) -> Built:
-    """Write a tree below `root`, which must not exist. The same arguments make the same tree.
+    """Create a tree below `root`, which must not exist. The same arguments create the same tree.
 
-    Mastodon cuts ids of 18 digits into folders of three, which makes 3.7 folders a file. Sizes are lognormal.
+    Mastodon splits ids of 18 digits into folders of three digits, which makes 3.5 folders per file. File sizes have a
+    lognormal distribution.
     """
     chance = random.Random(seed)
     pool = memoryview(chance.randbytes(_POOL_BYTES + _LARGEST_BYTES)) if mean_bytes else memoryview(b"")
@@ -57,7 +58,7 @@ def build(root: Path, files: int, mean_bytes: int, *, flat: bool = False, seed: 
 
 
 def _make_folders(root: Path, folder: str, made: set[str]) -> int:
-    """Make a folder and those above it; return how many there were to make."""
+    """Create a folder and its parents. Return how many were created."""
     if folder in made:
         return 0
     above, slash, _name = folder.rpartition("/")
@@ -66,11 +67,11 @@ def _make_folders(root: Path, folder: str, made: set[str]) -> int:
     else:
         root.mkdir(parents=True, exist_ok=True)
         number = 0
-    if len(made) > _REMEMBERED:
+    if len(made) > _CACHED_FOLDERS:
         made.clear()
     made.add(folder)
     try:
         (root / folder).mkdir()
-    except FileExistsError:  # made before the last clearing
+    except FileExistsError:  # created before the cache was cleared
         return number
     return number + 1

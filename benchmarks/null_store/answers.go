@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// An answer is made before it is waited for, and written after that.
+// A response is built first, then delayed, then written.
 type answer struct {
 	status  int
 	code    string

@@ -1,13 +1,13 @@
-// Command null_store is an S3 server that keeps nothing but metadata: sizes, ETags, types and ACLs, in memory.
+// Command null_store is an S3 server that keeps only metadata in memory: sizes, ETags, types and ACLs.
 //
-// It takes what S3 clients send (PUT, HEAD, LIST, multipart uploads, DELETE, ACLs) as fast as it can, so that what is
-// measured is the client. Content-Length is always checked; with -verify=digest also the digests of the payload that a
-// client sends, with -verify=all its signature, too. With -delay it waits before each answer.
+// It answers the requests of S3 clients (PUT, HEAD, LIST, multipart uploads, DELETE, ACLs) as fast as possible, so that a
+// benchmark measures the client. It always checks Content-Length, with -verify=digest also the checksums that a client
+// sends, and with -verify=all also signatures. With -delay it waits before each response.
 //
-// It prints the address it listens on, and ends when its standard input does.
+// It prints the address that it listens on, and exits when its standard input is closed.
 //
-// GET /-/count returns as JSON how many requests there were by method and what each bucket holds; POST /-/count also
-// sets the requests to zero.
+// GET /-/count returns, as JSON, the number of requests by method, and the objects and bytes of each bucket. POST
+// /-/count also resets the number of requests.
 package main
 
 import (
@@ -33,7 +33,7 @@ type server struct {
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to bind")
-	delay := flag.Duration("delay", 0, "wait this long before each answer")
+	delay := flag.Duration("delay", 0, "wait this long before each response")
 	verify := flag.String("verify", "digest", "what to check beside the length: none, digest (of the payload), all (the signature, too)")
 	flag.Parse()
 	if *verify != "none" && *verify != "digest" && *verify != "all" {

@@ -21,20 +21,20 @@ var buffers = sync.Pool{New: func() any { return make([]byte, 256*1024) }}
 type payload struct {
 	size     int64
 	etag     string
-	checksum map[string]string // headers that say what was checked, as the client sent them
-	code     string            // of the error, empty where all is well
+	checksum map[string]string // the headers with checked checksums, as the client sent them
+	code     string            // error code, empty if there is no error
 }
 
-// said is a digest that a client may send, and what its content comes to where it did.
-type said struct {
+// sentDigest is a digest that a client may send, and the digest of its content.
+type sentDigest struct {
 	header string
 	start  func() hash.Hash
 	sum    hash.Hash
 	text   func([]byte) string
-	code   string // of the error where the two differ
+	code   string // error code if the two differ
 }
 
-var known = []said{
+var known = []sentDigest{
 	{header: "Content-Md5", start: md5.New, text: base64.StdEncoding.EncodeToString, code: "BadDigest"},
 	{header: "X-Amz-Checksum-Crc32", start: newCrc32, text: base64.StdEncoding.EncodeToString, code: "BadDigest"},
 	{header: "X-Amz-Checksum-Sha256", start: sha256.New, text: base64.StdEncoding.EncodeToString, code: "BadDigest"},
@@ -43,8 +43,8 @@ var known = []said{
 
 func newCrc32() hash.Hash { return crc32.NewIEEE() }
 
-func saidBy(r *http.Request) []said {
-	var found []said
+func sentDigests(r *http.Request) []sentDigest {
+	var found []sentDigest
 	for _, each := range known {
 		value := r.Header.Get(each.header)
 		if value != "" && (each.header != "X-Amz-Content-Sha256" || len(value) == 64) {
@@ -55,7 +55,7 @@ func saidBy(r *http.Request) []said {
 	return found
 }
 
-// read takes in the body of a request and checks its length and, if so wanted, its digests.
+// read reads the body of a request and checks its length and, if requested, its digests.
 func (s *server) read(r *http.Request) payload {
 	declared := r.Header.Get("X-Amz-Content-Sha256")
 	var body io.Reader = r.Body
@@ -71,10 +71,10 @@ func (s *server) read(r *http.Request) payload {
 	if expected < 0 {
 		return payload{code: "MissingContentLength"}
 	}
-	var checked []said
+	var checked []sentDigest
 	var sums []hash.Hash
 	if s.digest {
-		checked = saidBy(r)
+		checked = sentDigests(r)
 	}
 	for _, each := range checked {
 		sums = append(sums, each.sum)
@@ -96,8 +96,8 @@ func (s *server) read(r *http.Request) payload {
 	return sent
 }
 
-// etagOf returns the MD5 that the client said of the content. Where it said none, the ETag is visibly no digest, as that
-// of an object which is encrypted with a key of AWS KMS: to compute one is the work of real stores.
+// etagOf returns the MD5 that the client sent. If it sent none, the ETag is obviously not a digest, like that of an
+// object that is encrypted with AWS KMS. Only real stores compute one.
 func etagOf(header http.Header) string {
 	if raw, err := base64.StdEncoding.DecodeString(header.Get("Content-Md5")); err == nil && len(raw) == md5.Size {
 		return hex.EncodeToString(raw)
@@ -124,7 +124,7 @@ func drain(body io.Reader, sums []hash.Hash) (int64, error) {
 	}
 }
 
-// chunked decodes the aws-chunked encoding; signatures of chunks and trailers are read and not checked.
+// chunked decodes the aws-chunked encoding. Signatures of chunks and trailers are read but not checked.
 type chunked struct {
 	in   *bufio.Reader
 	left int64

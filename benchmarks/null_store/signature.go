@@ -15,7 +15,7 @@ const algorithm = "AWS4-HMAC-SHA256"
 
 var signingKeys sync.Map // scope without its last part -> key
 
-// refused returns the code of the error where a request is not signed as it has to be, else an empty text.
+// refused returns an error code if the signature of a request is wrong or missing, and otherwise an empty string.
 //
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 func (s *server) refused(r *http.Request) string {

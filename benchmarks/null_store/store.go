@@ -24,7 +24,7 @@ type upload struct {
 
 type bucket struct {
 	objects map[string]object
-	sorted  []string // names in order, nil after a change of the set
+	sorted  []string // sorted names, nil after a change
 }
 
 type store struct {
@@ -83,7 +83,7 @@ func (b *bucket) remove(key string) {
 type listed struct {
 	keys     []string
 	prefixes []string
-	next     string // after which to go on; empty at the end
+	next     string // the key to continue after; empty at the end
 }
 
 // list returns up to limit keys and common prefixes after a key or prefix, in byte order.

@@ -1,7 +1,7 @@
-"""Asks moto by boto3 what the role made of user, key, bucket and objects.
+"""Checks user, key, bucket and objects in moto with boto3.
 
 Usage: check.py FOLDER URL KEPT
-KEPT: whether the key must be the one that an earlier check saw. Prints counts; fails with all that is wrong.
+KEPT: whether the key must be the same as in an earlier check. Prints counts. Fails with a list of all faults.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PUBLIC_GROUP = "http://acs.amazonaws.com/groups/global/AllUsers"
 
 
 def client(service: str, url: str) -> t.Any:
-    """As an administrator."""
+    """Return an administrator's client."""
     return boto3.client(
         service,
         endpoint_url=url,
@@ -35,7 +35,7 @@ def client(service: str, url: str) -> t.Any:
 
 
 def identity_faults(folder: Path, url: str, env: dict[str, str], *, kept: bool) -> list[str]:
-    """What is wrong with user, policy and key."""
+    """Return the faults of user, policy and key."""
     iam = client("iam", url)
     faults = []
     users = [user["UserName"] for user in iam.list_users()["Users"]]
@@ -71,7 +71,7 @@ def identity_faults(folder: Path, url: str, env: dict[str, str], *, kept: bool) 
 
 
 def bucket_faults(url: str) -> list[str]:
-    """What is wrong with the bucket's own settings."""
+    """Return the faults of the bucket's settings."""
     s3 = client("s3", url)
     faults = []
     if s3.get_bucket_location(Bucket=BUCKET)["LocationConstraint"] != "eu-central-1":
@@ -89,7 +89,7 @@ def bucket_faults(url: str) -> list[str]:
 
 
 def status_for_anybody(url: str, key: str) -> int:
-    """What somebody without credentials is answered."""
+    """Return the response to a request without credentials."""
     try:
         with urllib.request.urlopen(f"{url}/{BUCKET}/{key}", timeout=10) as answer:
             return int(answer.status)
@@ -98,13 +98,13 @@ def status_for_anybody(url: str, key: str) -> int:
 
 
 def wanted(folder: Path) -> dict[str, bool | None]:
-    """Each key with whether everybody may read it; None: it must not be in the bucket."""
+    """Return each key with whether everybody may read it. None: it must not be in the bucket."""
     tampered = folder / "tampered.json"
     return MEDIA | (json.loads(tampered.read_text(encoding="utf-8")) if tampered.exists() else {})
 
 
 def object_faults(url: str, media: dict[str, bool | None]) -> list[str]:
-    """What is wrong with what was copied."""
+    """Return the faults of the objects."""
     s3 = client("s3", url)
     there = {found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
     faults = [f"{key} is in the bucket" for key in there if media.get(key) is None]
@@ -122,7 +122,7 @@ def object_faults(url: str, media: dict[str, bool | None]) -> list[str]:
 
 
 def main() -> None:
-    """Asks and judges."""
+    """Run all checks and print the result."""
     folder, url, kept = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "true"
     env, media = read_env(folder / "live"), wanted(folder)
     faults = identity_faults(folder, url, env, kept=kept) + bucket_faults(url) + object_faults(url, media)

@@ -1,4 +1,4 @@
-"""A small tree with one of each kind of exposure.
+"""Creates a small tree with files of each exposure.
 
 Usage: media.py ROOT
 """
@@ -9,7 +9,7 @@ import sys
 import zlib
 from pathlib import Path
 
-# key -> whether everybody may read it; None: not to be copied
+# key -> whether everybody may read it; None: must not be copied
 MEDIA: dict[str, bool | None] = {
     "site_uploads/files/000/000/001/@1x/0123456789abcdef.png": True,
     **{f"accounts/avatars/000/000/{number:03}/original/{number:016x}.png": True for number in range(1, 21)},
@@ -22,7 +22,7 @@ MEDIA: dict[str, bool | None] = {
 
 
 def picture(number: int) -> bytes:
-    """A PNG of one pixel of its own colour."""
+    """Return a PNG of one pixel in a unique colour."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
@@ -33,7 +33,7 @@ def picture(number: int) -> bytes:
 
 
 def main() -> None:
-    """Writes it. A file of a suspended user can be read by its owner only."""
+    """Write the files. Only its owner can read a file of a suspended user."""
     root = Path(sys.argv[1])
     for number, (key, public) in enumerate(MEDIA.items()):
         path = root / key

@@ -1,4 +1,4 @@
-"""Deletes one public object and makes another private, as Mastodon does after the switch; notes both for check.py.
+"""Deletes one public object and makes another private, as Mastodon does after the switch. Records both for check.py.
 
 Usage: tamper.py FOLDER URL
 """
@@ -14,7 +14,7 @@ from media import MEDIA
 
 
 def main() -> None:
-    """Acts on two avatars, whose files on disk stay as they are."""
+    """Change two avatars in the bucket. Their files on disk stay the same."""
     folder, url = Path(sys.argv[1]), sys.argv[2]
     deleted, closed = [key for key in MEDIA if key.startswith("accounts/avatars/")][:2]
     s3 = client("s3", url)

@@ -1,7 +1,7 @@
-"""Stands in for Mastodon's web process where there is no systemd.
+"""Simulates Mastodon's web process and Sidekiq on a host without systemd.
 
 Usage: web.py restart|stop|serve LIVE PORT
-It reads the env file once, when it starts, and tells where the instance's picture is.
+Both have the process titles of the real programs. Web reads the env file when it starts, and returns picture addresses.
 """
 
 from __future__ import annotations
@@ -18,30 +18,37 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 THUMBNAIL = "site_uploads/files/000/000/001/@1x/0123456789abcdef.png"
+AVATAR = "accounts/avatars/000/000/001/original/0000000000000001.png"
+KINDS = ("serve", "work")
 
 
 def read_env(live: Path) -> dict[str, str]:
-    """The plain assignments of the env file."""
+    """Return the variables of the env file, without quotes and references."""
     lines = (live / ".env.production").read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-def thumbnail(env: dict[str, str]) -> str:
-    """The picture's address: on the web host, or in the bucket."""
+def media_url(env: dict[str, str], key: str) -> str:
+    """Return the address of a picture, on the web host or in the bucket."""
     if env.get("S3_ENABLED") != "true":
-        return f"https://{env['LOCAL_DOMAIN']}/system/{THUMBNAIL}"
-    return f"{env['S3_PROTOCOL']}://{env['S3_HOSTNAME']}/{env['S3_BUCKET']}/{THUMBNAIL}"
+        return f"https://{env['LOCAL_DOMAIN']}/system/{key}"
+    return f"{env['S3_PROTOCOL']}://{env['S3_HOSTNAME']}/{env['S3_BUCKET']}/{key}"
 
 
 def serve(live: Path, port: int) -> None:
-    """Answers until it is ended."""
+    """Answer requests until the process is stopped."""
     env = read_env(live)
-    instance = {"domain": env["LOCAL_DOMAIN"], "thumbnail": {"url": thumbnail(env)}}
-    known = {"/health": b"OK", "/api/v2/instance": json.dumps(instance).encode()}
+    instance = {"domain": env["LOCAL_DOMAIN"], "thumbnail": {"url": media_url(env, THUMBNAIL)}}
+    accounts = [{"id": "1", "avatar": media_url(env, AVATAR), "avatar_static": media_url(env, AVATAR)}]
+    known = {
+        "/health": b"OK",
+        "/api/v2/instance": json.dumps(instance).encode(),
+        "/api/v1/directory": json.dumps(accounts).encode(),
+    }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = known.get(self.path)
+            body = known.get(self.path.partition("?")[0])
             self.send_response(200 if body else 404)
             self.send_header("Content-Type", "text/plain" if self.path == "/health" else "application/json")
             self.end_headers()
@@ -50,28 +57,37 @@ def serve(live: Path, port: int) -> None:
     HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
+def number_of(live: Path, kind: str) -> Path:
+    """Return the file with a process's PID."""
+    return live / ("web.pid" if kind == "serve" else "sidekiq.pid")
+
+
 def stop(live: Path) -> None:
-    """Ends the process that wrote its number down, and waits until it is gone."""
-    number = live / "web.pid"
-    if not number.exists():
-        return
-    pid = int(number.read_text(encoding="ascii"))
-    with contextlib.suppress(OSError):
-        while b"web.py\0serve" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGTERM)
-            time.sleep(0.1)
-    number.unlink()
+    """Stop the processes in the PID files, and wait until they have ended."""
+    for kind in KINDS:
+        number = number_of(live, kind)
+        if not number.exists():
+            continue
+        pid = int(number.read_text(encoding="ascii"))
+        with contextlib.suppress(OSError):
+            while b"web.py\0" + kind.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGTERM)
+                time.sleep(0.1)
+        number.unlink()
 
 
 def restart(live: Path, port: int) -> None:
-    """Returns when the new process answers."""
+    """Wait until the new process answers."""
     stop(live)
-    with (live / "web.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, __file__, "serve", str(live), str(port)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    (live / "web.pid").write_text(str(process.pid), encoding="ascii")
+    titles = (f"puma 6.4.3 (tcp://127.0.0.1:{port}) [live]", "sidekiq 7.3.9 live [0 of 25 busy]")
+    for kind, title in zip(KINDS, titles):
+        with (live / "web.log").open("ab") as log:
+            process = subprocess.Popen(
+                [title, __file__, kind, str(live), str(port)],
+                executable=os.path.realpath(sys.executable), env={**os.environ, "PYTHONHOME": sys.base_prefix},
+                cwd=live, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        number_of(live, kind).write_text(str(process.pid), encoding="ascii")
     for _attempt in range(100):
         with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
             return
@@ -80,10 +96,12 @@ def restart(live: Path, port: int) -> None:
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Parse the command line and run the command."""
     verb, live, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if verb == "serve":
         serve(live, port)
+    elif verb == "work":
+        signal.pause()
     elif verb == "restart":
         restart(live, port)
     else:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the module s3_sync in the background of the host, and shows on standard error how far it is."""
+"""Runs the module s3_sync in the background on the host, and shows its progress on standard error."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_argument_spec
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import ENDED, JOBS
-from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._progress import Meter, Timetable, duration
-from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._sight import (
-    Sight,
-    Target,
-    look_command,
-    sight,
-    sweep_command,
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
+    connection_argument_spec,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import ENDED, JOBS
+from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._job_status import (
+    BackgroundJob,
+    JobStatus,
+    cleanup_command,
+    parsed_status,
+    status_command,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._progress import Meter, Timetable, duration
+from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._variable_names import with_variable_names
 
 display = Display()
 
@@ -42,22 +45,25 @@ _SILENT_SECONDS = 15.0
 _RETRY_OTHER_SECONDS = 300.0
 
 _BACKGROUND = (
-    "the run is a job of the host's own: where it is interrupted or disconnected here, it goes on there, and the same"
-    " task, run again, attaches to it"
+    "the run is a background job on the host: if Ansible is interrupted or disconnected, the job continues, and running"
+    " the same task again attaches to it"
 )
 _ADDED_BY_ASYNC = ("ansible_job_id", "finished", "results_file", "started")
 
 
 class ActionModule(ActionBase):
-    """The action behind tasks that call the module s3_sync."""
+    """The action for tasks that call the module s3_sync."""
 
     _supports_async = True
     _supports_check_mode = True
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
-        """Run the module, and show how far it is where that is wanted and possible."""
+        """Run the module, and show its progress if this is wanted and possible."""
         super().run(tmp, task_vars)
         self._vars = task_vars or {}
+        return with_variable_names(self._run(), self._vars, self._templar)
+
+    def _run(self) -> dict[str, Any]:
         self._token = ""
         self._lost_since: Optional[float] = None
         if not self._shows():
@@ -67,10 +73,10 @@ class ActionModule(ActionBase):
             busy = result.get("busy")
             if not result.get("failed") or not isinstance(busy, Mapping):
                 return result
-            self._await(Target(process=busy.get("process"), progress=str(busy.get("progress") or "")))
+            self._await(BackgroundJob(process=busy.get("process"), progress=str(busy.get("progress") or "")))
 
     def get_shell_option(self, option: str, default: Any = None) -> Any:
-        """Return an option of the host's shell. Each of our jobs has a folder of its own, as the module expects."""
+        """Return an option of the host's shell. Each of our jobs has its own folder, as the module expects."""
         value = super().get_shell_option(option, default=default)
         return f"{value}/{JOBS}/{self._token}" if option == "async_dir" and self._token else value
 
@@ -102,49 +108,49 @@ class ActionModule(ActionBase):
             self._token = ""
         if started.get("failed") or not started.get("results_file"):
             return dict(started)
-        target = Target(job_file=str(started["results_file"]))
-        end = self._watch(target)
-        result = {"failed": True, "msg": end} if end else self._result(str(started["ansible_job_id"]), target)
+        job = BackgroundJob(job_file=str(started["results_file"]))
+        end = self._watch(job)
+        result = {"failed": True, "msg": end} if end else self._result(str(started["ansible_job_id"]), job)
         with suppress(AnsibleConnectionFailure):
-            self._low_level_execute_command(sweep_command(target))
+            self._low_level_execute_command(cleanup_command(job))
         return result
 
-    def _watch(self, target: Target) -> Optional[str]:
-        """Show how far our run is until it has ended; return an error if it did so without a result."""
+    def _watch(self, job: BackgroundJob) -> Optional[str]:
+        """Show the progress of our run until it has ended; return an error if it ended without a result."""
         began = time.monotonic()
         meter, timetable, shown = Meter(), Timetable(began), False
         seen_alive = began
         while True:
             now = self._pause(began)
-            seen = self._look(target)
-            if seen is None:
-                seen_alive = time.monotonic()  # nobody knows
+            status = self._status(job)
+            if status is None:
+                seen_alive = time.monotonic()  # it is not known
                 continue
-            target = seen.target
-            if seen.snapshot is not None and seen.snapshot.process == target.process:
-                meter.take(seen.snapshot, now)
-            if not seen.unfinished:
+            job = status.job
+            if status.snapshot is not None and status.snapshot.process == job.process:
+                meter.take(status.snapshot, now)
+            if not status.unfinished:
                 if shown and meter.end():
-                    self._say(meter.end())
+                    self._print(meter.end())
                 return None
-            if seen.alive:
+            if status.alive:
                 seen_alive = now
-            patience = _UNHEARD_SECONDS if seen.alive is None else _DEAD_SECONDS
-            if now - seen_alive > patience:
+            allowed = _UNHEARD_SECONDS if status.alive is None else _DEAD_SECONDS
+            if now - seen_alive > allowed:
                 return (
-                    "the process of the module ended on the host without a result, as if it was killed or the host was"
-                    " restarted. Nothing that was sent is lost: run the task again, and it goes on from there"
+                    "the process of the module ended on the host without a result. It was probably killed, or the host"
+                    " was restarted. Nothing that was sent is lost: run the task again to continue"
                 )
             if not timetable.due(now):
                 continue
             line = meter.line(now)
             if not shown and (line or now - began > _SILENT_SECONDS):
-                self._say(f"{_BACKGROUND} (to end it there: kill {target.process})" if target.process else _BACKGROUND)
+                self._print(f"{_BACKGROUND} (to end it there: kill {job.process})" if job.process else _BACKGROUND)
                 shown = True
-            self._say_or_postpone(line, timetable, now)
+            self._print_or_postpone(line, timetable, now)
 
-    def _result(self, job: str, target: Target) -> dict[str, Any]:
-        arguments = {"jid": job, "mode": "status", "_async_dir": target.folder}
+    def _result(self, job_id: str, job: BackgroundJob) -> dict[str, Any]:
+        arguments = {"jid": job_id, "mode": "status", "_async_dir": job.folder}
         while True:
             try:
                 result = dict(
@@ -154,39 +160,39 @@ class ActionModule(ActionBase):
             except AnsibleConnectionFailure as error:
                 self._lost(error)
                 time.sleep(_LONGEST_LOOK_SECONDS)
-        # What the module writes there is not part of its result, unless it had none.
+        # What the module writes there is not part of its result, unless there is no result.
         added = _ADDED_BY_ASYNC if "cmd" in result else (*_ADDED_BY_ASYNC, "stderr", "stderr_lines")
         return {name: value for name, value in result.items() if name not in added}
 
-    # The run of somebody else.
+    # The run of another task.
 
-    def _await(self, target: Target) -> None:
-        """Show how far another run is until it has ended, or nobody knows any more."""
-        self._say(
-            f"another run (process {target.process or 'unknown'} on the host) is at work: attached to it, this task"
-            " begins when it has ended"
+    def _await(self, job: BackgroundJob) -> None:
+        """Show the progress of another run until it has ended or can no longer be found."""
+        self._print(
+            f"another run (process {job.process or 'unknown'} on the host) is in progress: its progress is shown"
+            " here, and this task begins when it has ended"
         )
         began = changed = time.monotonic()
         meter, timetable, age = Meter(), Timetable(began), -1.0
         while True:
             now = self._pause(began)
-            seen = self._look(target)
-            if seen is None:
+            status = self._status(job)
+            if status is None:
                 continue
-            if not seen.alive or (seen.snapshot is not None and seen.snapshot.stage == ENDED):
+            if not status.alive or (status.snapshot is not None and status.snapshot.stage == ENDED):
                 return
-            if seen.snapshot is not None:
-                meter.take(seen.snapshot, now)
-                if seen.snapshot.seconds != age:
-                    age, changed = seen.snapshot.seconds, now
+            if status.snapshot is not None:
+                meter.take(status.snapshot, now)
+                if status.snapshot.seconds != age:
+                    age, changed = status.snapshot.seconds, now
             if now - changed > _RETRY_OTHER_SECONDS:
-                return  # the process may be another by now: the lock knows
+                return  # the PID may belong to another process by now: the lock shows it
             if timetable.due(now):
-                self._say_or_postpone(meter.line(now), timetable, now)
+                self._print_or_postpone(meter.line(now), timetable, now)
 
-    def _say_or_postpone(self, line: str, timetable: Timetable, now: float) -> None:
+    def _print_or_postpone(self, line: str, timetable: Timetable, now: float) -> None:
         if line:
-            self._say(line)
+            self._print(line)
         else:
             timetable.postpone(now)
 
@@ -198,49 +204,49 @@ class ActionModule(ActionBase):
         time.sleep(min(max(age * _LOOKS_SHARE, _SHORTEST_LOOK_SECONDS), _LONGEST_LOOK_SECONDS))
         return time.monotonic()
 
-    def _look(self, target: Target) -> Optional[Sight]:
-        """Return what is to be seen of a run; None while the host can't be asked."""
+    def _status(self, job: BackgroundJob) -> Optional[JobStatus]:
+        """Return the status of a run; None while the host can't be reached."""
         try:
-            answer = self._low_level_execute_command(look_command(target))
+            answer = self._low_level_execute_command(status_command(job))
         except AnsibleConnectionFailure as error:
             self._lost(error)
             return None
-        seen = sight(answer["stdout"], target)
-        if seen is None:
+        status = parsed_status(answer["stdout"], job)
+        if status is None:
             self._lost(AnsibleError(answer["stderr"].strip() or f"status {answer['rc']}"))
         elif self._lost_since is not None:
-            self._say("connected again")
+            self._print("connected again")
             self._lost_since = None
-        return seen
+        return status
 
     def _lost(self, error: AnsibleError) -> None:
-        """Note that the connection failed.
+        """Record that the connection failed.
 
         Raises:
-            AnsibleConnectionFailure: it has done so for too long.
+            AnsibleConnectionFailure: It has been failing for too long.
         """
         now = time.monotonic()
         if self._lost_since is None:
             self._lost_since = now
-            self._say("the connection is lost, trying again; the run on the host goes on")
+            self._print("the connection is lost, trying again; the run on the host continues")
         elif now - self._lost_since > _LOST_SECONDS:
             raise AnsibleConnectionFailure(
-                f"no connection for {duration(now - self._lost_since)}; the run on the host goes on, and the same task,"
-                f" run again, attaches to it: {error}"
+                f"no connection for {duration(now - self._lost_since)}; the run on the host continues, and running the"
+                f" same task again attaches to it: {error}"
             ) from error
-        display.vvv(f"looking at the run failed: {error}")
-        if type(self._connection).reset is not ConnectionBase.reset:  # which only warns that it does nothing
+        display.vvv(f"the run can't be watched: {error}")
+        if type(self._connection).reset is not ConnectionBase.reset:  # which only warns that it has no effect
             with suppress(AnsibleError):
                 self._connection.reset()
 
-    def _say(self, text: str) -> None:
-        """Show a line. Standard output belongs to callbacks, some of which write JSON there."""
+    def _print(self, text: str) -> None:
+        """Show a line. Standard output is not used, because callbacks write there, some of them JSON."""
         host, other = self._vars.get("inventory_hostname", "?"), self._task.delegate_to
         display.display(f"[{f'{host} -> {other}' if other else host}] {text}", stderr=True)
 
 
 def _secret_among(arguments: Mapping[str, Any]) -> str:
-    """Return the name of an option that holds a secret, or nothing."""
+    """Return the name of an option that contains a secret, or an empty string."""
     for name, option in connection_argument_spec().items():
         for word in (name, *option.get("aliases", ())):
             if option.get("no_log") and arguments.get(word):

@@ -70,11 +70,3 @@ attributes:
     details:
       - This action does not modify state.
 """
-
-    # To be used together with the standard fragment.
-    FILES = r"""
-options: {}
-attributes:
-  safe_file_operations:
-    description: Uses Ansible's strict file operation functions to ensure proper permissions and avoid data corruption.
-"""

@@ -2,27 +2,27 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The documentation of the connection options; C(module_utils/_s3/options.py) holds their argument specs."""
+"""Documentation of the connection options; their argument specs are in C(module_utils/_s3/connection/options.py)."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options that say where the store is, and with which credentials it is asked."""
+    """Options for the address of the store and the credentials."""
 
     DOCUMENTATION = r"""
 options:
   endpoint_url:
     description:
       - Base URL of the store, without the bucket, for example V(https://fsn1.example.com). Not needed for AWS.
-      - An endpoint that holds the bucket's name, a path, a user name or a password is refused.
+      - An endpoint that contains the bucket's name, a path, a user name or a password is refused.
     type: str
     aliases: [aws_endpoint_url, s3_url]
   region:
     description:
-      - Region that requests are signed for.
-      - If left out, what botocore finds in the environment or in its configuration files on the host that runs the
-        module, or else V(us-east-1).
+      - Region for which requests are signed.
+      - By default the region that botocore finds in the environment or in its configuration files on the host that runs
+        the module, or else V(us-east-1).
     type: str
     aliases: [aws_region]
   access_key:
@@ -30,8 +30,8 @@ options:
       - Access key ID. Needs O(secret_key).
       - If neither O(access_key), O(credentials_file) nor O(profile) is set, botocore looks for credentials on the
         host that runs the module, in the environment, in its configuration files and in the instance's metadata.
-      - Better use O(credentials_file) on the Mastodon host, since a module's arguments may be stored there while it
-        runs.
+      - On the Mastodon host it is better to use O(credentials_file), since a module's arguments may be stored there
+        while it runs.
     type: str
     aliases: [aws_access_key_id, aws_access_key]
   secret_key:
@@ -53,7 +53,7 @@ options:
   credentials_file:
     description:
       - Path of a dotenv file on the host that runs the module, such as Mastodon's C(.env.production), from which
-        E(AWS_ACCESS_KEY_ID) and E(AWS_SECRET_ACCESS_KEY) are read. So no secret is among the module's arguments.
+        E(AWS_ACCESS_KEY_ID) and E(AWS_SECRET_ACCESS_KEY) are read. This keeps secrets out of the module's arguments.
       - Cannot be combined with keys or O(profile).
     type: path
   aws_ca_bundle:
@@ -64,7 +64,7 @@ options:
     type: path
   validate_certs:
     description:
-      - Whether the store's TLS certificate is checked. V(false) lets anyone between read and change everything.
+      - Whether the store's TLS certificate is checked. With V(false), anyone in between can read and change everything.
     type: bool
     default: true
 """
@@ -74,24 +74,24 @@ options:
 options:
   aws_config:
     description:
-      - Further arguments of botocore's C(Config), for example a dictionary with C(connect_timeout). They win over what
+      - Further arguments of botocore's C(Config), for example a dictionary with C(connect_timeout). They override what
         the module sets.
-      - An argument that the installed botocore does not know is refused.
+      - Arguments that the installed botocore does not know are refused.
     type: dict
   addressing_style:
     description:
       - Whether the bucket's name is in the path of a URL (V(path)) or in its host (V(virtual)).
-      - With V(auto), the host on AWS, and the path where O(endpoint_url) names another store. The path works with
-        nearly every store and with every certificate.
-      - V(path) also says that a host that begins with the bucket's name really is the store's own.
+      - V(auto) uses the host on AWS, and the path if O(endpoint_url) names another store. The path works with nearly
+        every store and with every certificate.
+      - V(path) also allows an endpoint whose host begins with the bucket's name.
     type: str
     choices: [auto, path, virtual]
     default: auto
   checksums:
     description:
-      - When botocore 1.36 or newer adds its newer checksums to requests and checks those of answers. Older ones never
-        do.
-      - V(when_supported) is botocore's default and right for AWS. Many other stores refuse such requests over TLS.
+      - When botocore 1.36 or newer adds its newer checksums to requests and checks those of responses. Older versions
+        never do.
+      - V(when_supported) is botocore's default and suits AWS. Many other stores refuse such requests over TLS.
         The content is protected either way, by TLS and by its signed digest.
     type: str
     choices: [when_required, when_supported]

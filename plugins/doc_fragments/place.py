@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options that name a tree, its place in a bucket, and what belongs there."""
+"""Options for a tree, its place in a bucket, and which files belong there."""
 
 from __future__ import annotations
 
@@ -25,33 +25,34 @@ options:
     required: true
   key_prefix:
     description:
-      - Folder in the bucket under which all keys are, as E(S3_KEY_PREFIX) of Mastodon.
-      - Always taken as a whole folder, so V(config) has nothing to do with keys below C(config-old/).
+      - Folder in the bucket that contains all keys, like E(S3_KEY_PREFIX) of Mastodon.
+      - It is always a whole folder, so V(config) does not match keys below C(config-old/).
     type: str
     default: ''
   exposure:
     description:
-      - How it is decided who can read an object.
+      - What decides who can read an object.
       - With V(acl), every object has the ACL C(public-read) or C(private).
-      - With V(policy), for stores that ignore or refuse ACLs, a bucket policy is expected to open O(public_prefixes)
-        and nothing else. Private files inside these prefixes stay at home and are reported.
-      - With V(bucket), for stores that open a bucket as a whole or not at all, everything private stays at home, also
-        what is below O(private_prefixes).
-      - Only with V(acl) a suspended account's media can be closed in the bucket.
+      - With V(policy), for stores that ignore or refuse ACLs, a bucket policy is expected to make
+        O(public_prefixes) public and nothing else. Private files inside these prefixes stay on the disk and are
+        reported.
+      - With V(open_bucket), for stores that can only make a whole bucket public, all private files stay on the disk,
+        including those below O(private_prefixes).
+      - Only with V(acl) can the media of a suspended account be made private in the bucket.
     type: str
-    choices: [acl, policy, bucket]
+    choices: [acl, policy, open_bucket]
     default: acl
   open_private:
     description:
-      - Treat private files inside O(public_prefixes) as public ones, instead of keeping them at home. Media of
-        suspended accounts can then be read by everybody who knows their address.
-      - Refused with O(exposure=acl), where they are sent and stay private.
+      - Treat private files inside O(public_prefixes) as public, instead of keeping them on the disk. Then everybody who
+        knows their addresses can read the media of suspended accounts.
+      - Refused with O(exposure=acl), where such files are sent and stay private.
     type: bool
     default: false
   public_prefixes:
     description:
-      - Folders of O(src) whose files are public, but for those that neither their group nor others may read.
-      - Files that are below none of O(public_prefixes) and O(private_prefixes) are left out and reported.
+      - Folders of O(src) whose files are public, except those that neither their group nor others may read.
+      - Files outside O(public_prefixes) and O(private_prefixes) are left out and reported.
     type: list
     elements: str
     default:
@@ -64,24 +65,24 @@ options:
       - site_uploads/
   private_prefixes:
     description:
-      - Folders of O(src) whose files are private whatever their mode. Wins over O(public_prefixes).
-      - Names of files outside of O(public_prefixes) are masked in all output.
+      - Folders of O(src) whose files are private whatever their mode. Takes precedence over O(public_prefixes).
+      - Names of files outside O(public_prefixes) are masked in all output.
     type: list
     elements: str
     default: [backups/]
   include:
     description:
-      - If not empty, only files that match one of these patterns are looked at.
-      - A pattern is matched against the whole path relative to O(src). C(*) and C(?) stand for anything but a slash,
-        C(**) for anything, C(**/) for any number of folders or none, C([...]) for a set of characters. A pattern that
+      - If not empty, only files that match one of these patterns are included.
+      - A pattern is matched against the whole path relative to O(src). C(*) and C(?) match anything but a slash,
+        C(**) matches anything, C(**/) any number of folders or none, and C([...]) a set of characters. A pattern that
         matches a folder matches everything in it.
     type: list
     elements: str
     default: []
   exclude:
     description:
-      - Files that match one of these patterns are left alone, in O(src) as in the bucket. Wins over O(include), see
-        there for the patterns.
+      - Files that match one of these patterns are ignored, both in O(src) and in the bucket. Takes precedence over
+        O(include), which describes the patterns.
     type: list
     elements: str
     default: ['**/.*']

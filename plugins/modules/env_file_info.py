@@ -11,10 +11,10 @@ DOCUMENTATION = r"""
 module: env_file_info
 short_description: Read dotenv files as Mastodon does
 description:
-  - Reads a list of dotenv files as the Ruby gem dotenv (2.7 to 3.2) does. Among files the first that assigns a
-    variable wins, and within one file the last assignment does.
-  - No command in a file is ever run, and no reference to another variable expanded.
-  - Values are not returned, but for the variables in O(reveal).
+  - Reads a list of dotenv files as the Ruby gem dotenv (2.7 to 3.2) does. The first file that assigns a variable wins,
+    and within a file the last assignment wins.
+  - Commands in a file are never run, and references to other variables are not expanded.
+  - Only the values of the variables in O(reveal) are returned.
 extends_documentation_fragment:
   - fediverse.mastodon_s3.attributes
   - fediverse.mastodon_s3.attributes.actiongroup_all
@@ -22,24 +22,24 @@ extends_documentation_fragment:
 options:
   paths:
     description:
-      - The files, the one that wins first. Rails reads C(.env.production.local), C(.env.local), C(.env.production)
+      - The files, in order of precedence. Rails reads C(.env.production.local), C(.env.local), C(.env.production)
         and C(.env).
-      - A file that does not exist is no error; see RV(files).
+      - A missing file is not an error; see RV(files).
     type: list
     elements: path
     required: true
   reveal:
     description:
       - Names of the variables whose values are returned.
-      - Whoever reveals a secret here has to set C(no_log) on the task.
+      - If one of them is a secret, set C(no_log) on the task.
     type: list
     elements: str
     default: []
 author:
   - fediverse.mastodon_s3 contributors (@fediverse)
 notes:
-  - Variables that are already in the environment of a process, like those from a systemd unit, override what stands
-    in these files. The module does not know them.
+  - Variables that are already in the environment of a process, such as those from a systemd unit, override these
+    files. The module does not know them.
 seealso:
   - module: fediverse.mastodon_s3.env_file
 """
@@ -64,31 +64,31 @@ RETURN = r"""
 variables:
   description:
     - All variables by name.
-    - A name in mixed case is left out unless it is in O(reveal), as it may be a piece of a key that stands there by
+    - A name in mixed case is left out unless it is in O(reveal), because it may be a part of a key that got there by
       mistake.
   type: dict
   returned: success
   contains:
     path:
-      description: The file whose assignment counts, as it was given in O(paths).
+      description: The file whose assignment is used, as given in O(paths).
       type: str
     line:
-      description: The number of the line there.
+      description: The number of the line in that file.
       type: int
     value:
-      description: The value, or null if RV(variables.dynamic).
+      description: The value, or null if RV(variables.dynamic) is V(true).
       type: str
       returned: if the name is in O(reveal)
     masked:
       description: Whether the value was left out.
       type: bool
     empty:
-      description: Whether the variable is there and has an empty value.
+      description: Whether the value is empty.
       type: bool
     dynamic:
       description:
-        - Whether the value can't be told from the file alone, because it refers to other variables, runs a command,
-          or is a name alone, which dotenv 3.2 takes for an empty value and older versions ignore.
+        - Whether the file alone does not determine the value, because it refers to other variables, runs a command, or
+          is missing (a name alone, which is an empty value in dotenv 3.2 and ignored by older versions).
       type: bool
     shadowed:
       description: Other assignments of this variable, which have no effect.
@@ -111,7 +111,7 @@ variables:
       dynamic: false
       shadowed: []
 files:
-  description: The files in O(paths), in their order.
+  description: The files in O(paths), in the same order.
   type: list
   elements: dict
   returned: success
@@ -120,10 +120,10 @@ files:
       description: The file.
       type: str
     exists:
-      description: Whether it is there.
+      description: Whether it exists.
       type: bool
     problems:
-      description: What its readers refuse or read in different ways.
+      description: Lines that some readers refuse, or that readers understand differently.
       type: list
       elements: dict
       contains:
@@ -134,7 +134,7 @@ files:
           description: What is wrong.
           type: str
         fatal:
-          description: Whether the reader that is named in the message refuses the whole file.
+          description: Whether the reader that the message names refuses the whole file.
           type: bool
 """
 
@@ -161,7 +161,7 @@ def main() -> None:
     files = []
     try:
         for path in module.params["paths"]:
-            # A link that leads nowhere is a missing file for dotenv too.
+            # For dotenv, a broken link is a missing file too.
             exists = os.path.exists(path)
             problems = []
             if exists:

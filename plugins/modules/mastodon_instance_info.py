@@ -9,15 +9,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mastodon_instance_info
-short_description: Find out where a host's Mastodon instance keeps its things
+short_description: Find the folders, env files and systemd units of a host's Mastodon instance
 description:
   - >-
-    Finds the folder of a Mastodon instance, its version, its dotenv files, the folder of its media, its address and its
-    systemd units by what they run, whatever their names are.
+    Finds the folder of a Mastodon instance, its version, its dotenv files, its media folder, its address and its
+    systemd units. Units are found by the programs they run, not by their names.
   - >-
-    Says for every variable that has to do with storage which value counts and where it comes from, and which variables
-    an edit of C(.env.production) could not change, because a unit's C(Environment=), C(EnvironmentFile=) or drop-in, or
-    another dotenv file wins over it.
+    Returns, for every variable that concerns storage, the value that Mastodon uses and where it comes from. Also
+    returns the variables that an edit of C(.env.production) can't change, because a unit's C(Environment=),
+    C(EnvironmentFile=) or drop-in, or another dotenv file, overrides it.
   - Values of secret variables are never returned.
 author:
   - fediverse.mastodon_s3 contributors (@fediverse)
@@ -28,24 +28,32 @@ extends_documentation_fragment:
 options:
   root:
     description:
-      - The folder of the instance, which holds C(.env.production) and C(lib/mastodon/version.rb).
+      - The folder of the instance. It contains C(.env.production) and, unless Mastodon runs in containers,
+        C(lib/mastodon/version.rb).
       - >-
-        By default it is found by the systemd units that run puma or Sidekiq, and otherwise looked for in well-known
-        places such as C(/home/mastodon/live). If there are several instances, the module fails and names them.
+        By default the module takes it from the systemd units that run Puma or Sidekiq, or else looks in common places
+        such as C(/home/mastodon/live). If there are several instances, the module fails and names them.
+    type: path
+  media_root:
+    description:
+      - Absolute path of the media folder on the host. Set it if Mastodon runs in containers, since Mastodon's own
+        settings then name a folder inside the container.
+      - By default it is derived from C(PAPERCLIP_ROOT_PATH).
     type: path
   scope:
     description:
-      - The service manager that runs the units; V(user) is that of the user who runs the task.
-      - Where systemd does not run, there are no units.
+      - The service manager that runs the units. V(user) is the one of the user who runs the task.
+      - Without systemd, no units are found.
     type: str
     choices: [system, user]
     default: system
 notes:
   - Run it as root or as Mastodon's user. Others can't read the dotenv files.
-  - Variables that a wrapper script of a unit sets are not seen. Those on the command line of C(ExecStart=) are.
+  - The module does not see variables that a unit's wrapper script sets, but it sees those on the command line of
+    C(ExecStart=).
   - >-
-    Commands and references to other variables in dotenv files are neither run nor expanded. Such variables are returned
-    with C(dynamic) and without a value.
+    Commands in dotenv files are not run, and references to other variables are not expanded. Such variables are
+    returned with C(dynamic) and without a value.
 seealso:
   - module: fediverse.mastodon_s3.env_file
   - module: fediverse.mastodon_s3.env_file_info
@@ -77,7 +85,9 @@ root:
   type: str
   sample: /home/mastodon/live
 version:
-  description: The version as C(lib/mastodon/version.rb) states it. All are null where it states none.
+  description:
+    - The version in C(lib/mastodon/version.rb). For containers, the version in the image tag in the Compose file.
+    - All fields are null if neither is found.
   returned: success
   type: dict
   sample: {full: 4.3.0-rc.1+glitch, string: 4.3.0, major: 4, minor: 3, patch: 0, prerelease: rc.1, metadata: glitch}
@@ -98,20 +108,20 @@ version:
       description: Third number.
       type: int
     prerelease:
-      description: The part behind the hyphen, or an empty string.
+      description: The part after the hyphen, or an empty string.
       type: str
     metadata:
-      description: What a fork adds behind the plus sign, or an empty string.
+      description: What a fork adds after the plus sign, or an empty string.
       type: str
 managed_by:
   description:
-    - V(nixos), V(yunohost) or V(docker), where these look after the instance and may write its settings anew.
+    - V(nixos), V(yunohost) or V(docker) if one of these manages the instance and may overwrite its settings.
     - Null for an ordinary installation.
   returned: success
   type: str
   sample: null
 env_file:
-  description: The dotenv file to write to, whether it exists or not.
+  description: The dotenv file to write to, even if it does not exist.
   returned: success
   type: str
   sample: /home/mastodon/live/.env.production
@@ -121,7 +131,7 @@ env_file_exists:
   type: bool
   sample: true
 env_files:
-  description: All dotenv files that Mastodon would read, from the one that wins to the one that loses.
+  description: All dotenv files that Mastodon would read, in order of precedence.
   returned: success
   type: list
   elements: dict
@@ -140,30 +150,30 @@ env_files:
       description: The path with symbolic links resolved.
       type: str
     exists:
-      description: Whether it is there. If not, the following are null.
+      description: Whether it exists. If not, the following are null.
       type: bool
     owner:
-      description: Name of the owner, or the number where it has no name.
+      description: Name of the owner, or the number if it has no name.
       type: str
     group:
-      description: Likewise the group.
+      description: Name of the group, or the number if it has no name.
       type: str
     mode:
       description: Four octal digits.
       type: str
 media_root:
-  description: The folder of the media, from C(PAPERCLIP_ROOT_PATH).
+  description: The folder of the media, from O(media_root) or C(PAPERCLIP_ROOT_PATH).
   returned: success
   type: str
   sample: /home/mastodon/live/public/system
 media_root_state:
-  description: Whether RV(media_root) is there, whose it is, and what it lies on.
+  description: Whether RV(media_root) exists, who owns it, and which file system it is on.
   returned: success
   type: dict
   contains:
     <<: *file
     empty:
-      description: Whether nothing is in it. Null where that can't be told.
+      description: Whether it is empty. Null if this is not known.
       type: bool
     file_system:
       description: Type of the file system, such as V(ext4) or V(nfs4).
@@ -171,8 +181,23 @@ media_root_state:
     mount_point:
       description: Where that file system is mounted.
       type: str
+media_mounts:
+  description:
+    - The folders and volumes that a Compose file next to the env file mounts as C(public/system), which is the media
+      folder in Mastodon's containers.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{source: ./public/system, path: /home/mastodon/live/public/system}]
+  contains:
+    source:
+      description: The source as written in the Compose file.
+      type: str
+    path:
+      description: Its absolute path on the host. Null for a named volume, or if the source contains variables.
+      type: str
 media_url_path:
-  description: Where the media are below the web domain, or their whole address, from C(PAPERCLIP_ROOT_URL).
+  description: Path of the media below the web domain, or their full address, from C(PAPERCLIP_ROOT_URL).
   returned: success
   type: str
   sample: /system
@@ -187,33 +212,33 @@ web_domain:
   type: str
   sample: social.example
 web_url:
-  description: Address of the web process on its own host. With a socket, the host name in it has no meaning.
+  description: Address of the web process on its own host. If it uses a socket, the host name in it has no meaning.
   returned: success
   type: str
   sample: http://127.0.0.1:3000
 web_socket:
-  description: The UNIX socket on which the web process listens in place of a port, or null.
+  description: The UNIX socket on which the web process listens instead of a port, or null.
   returned: success
   type: str
   sample: null
 web_units:
   description:
-    - Names of the units of the web process that are in use, which are the running ones or, where none runs, the
-      enabled ones.
+    - Names of the web process's units that are in use. These are the running ones or, if none is running, the enabled
+      ones.
   returned: success
   type: list
   elements: str
   sample: [mastodon-web.service]
 sidekiq_units:
-  description: Names of the units of Sidekiq that are in use, in the same sense.
+  description: Names of the Sidekiq units that are in use, in the same sense.
   returned: success
   type: list
   elements: str
   sample: [mastodon-sidekiq@default.service, mastodon-sidekiq@pull.service]
 units:
   description:
-    - All systemd services that run from RV(root), in use or not. Empty where systemd does not run.
-    - Sorted by RV(units[].kind), the active ones first.
+    - All systemd services that run from RV(root), in use or not. Empty without systemd.
+    - Sorted by RV(units[].kind), with the active ones first.
   returned: success
   type: list
   elements: dict
@@ -247,7 +272,7 @@ units:
       description: Whether it is started at boot.
       type: bool
     command:
-      description: Its command line, secrets masked.
+      description: Its command line, with secrets masked.
       type: str
     user:
       description: C(User=), or null.
@@ -280,23 +305,22 @@ units:
       type: list
       elements: str
     timeout_stop:
-      description: Seconds that its stop may take. Null is no limit.
+      description: Seconds that its stop may take. Null means no limit.
       type: float
     needs_daemon_reload:
-      description: Its files changed since systemd read them.
+      description: Whether its files have changed since systemd read them.
       type: bool
 variables:
   description:
     - >-
-      The variables that have to do with storage and addresses (C(S3_*), C(AWS_*), C(SWIFT_*), C(AZURE_*),
-      C(PAPERCLIP_*), C(CACHE_BUSTER_*), C(CDN_HOST), C(LOCAL_DOMAIN) and the like) and are set, by name, as the first
-      web unit has them. Where another unit has something else, see RV(differences).
+      The variables that concern storage and addresses (C(S3_*), C(AWS_*), C(SWIFT_*), C(AZURE_*),
+      C(PAPERCLIP_*), C(CACHE_BUSTER_*), C(CDN_HOST), C(LOCAL_DOMAIN) and similar) and are set, by name, with the values
+      of the first web unit. For other values in other units, see RV(differences).
     - >-
-      C(value) is null where C(secret) or C(dynamic). C(empty) tells an empty value from an unset variable, also for
-      secrets.
+      C(value) is null if C(secret) or C(dynamic) is true. C(empty) shows whether the value is empty, even for secrets.
     - >-
       C(source) is V(command) for the command line of a unit, V(environment_file), V(drop_in) or V(unit) for
-      C(Environment=) there, or V(dotenv).
+      C(Environment=) in these files, V(compose) for C(environment:) in a Compose file, or V(dotenv).
   returned: success
   type: dict
   sample:
@@ -313,8 +337,8 @@ shadowed:
   description:
     - >-
       The variables for which writing RV(env_file) has no effect on a unit of RV(web_units) or RV(sidekiq_units), each
-      with what hides it.
-    - C(RAILS_ENV), C(PORT), C(BIND) and C(SOCKET), which units set for themselves, are not among them.
+      with what overrides it.
+    - C(RAILS_ENV), C(PORT), C(BIND) and C(SOCKET) are not included, because units set them for themselves.
   returned: success
   type: list
   elements: dict
@@ -324,20 +348,20 @@ shadowed:
       type: str
       sample: S3_BUCKET
     message:
-      description: The variable and the place that wins, in words.
+      description: The variable and the place that overrides it, in words.
       type: str
       sample: S3_BUCKET (EnvironmentFile= /etc/default/mastodon line 3 of mastodon-web.service)
     units:
-      description: The units that it is hidden from. Empty where there are no units.
+      description: The units concerned. Empty if there are no units.
       type: list
       elements: str
       sample: [mastodon-web.service]
     place:
-      description: What wins, with the same keys as in RV(variables), but for C(unit).
+      description: What overrides it, with the same keys as in RV(variables) except C(unit).
       type: dict
 differences:
   description:
-    - Those variables that RV(web_units) and RV(sidekiq_units) do not all have the same value of.
+    - The variables whose values differ between units in RV(web_units) and RV(sidekiq_units).
   returned: success
   type: list
   elements: dict
@@ -347,7 +371,7 @@ differences:
       type: str
       sample: S3_BUCKET
     units:
-      description: What each unit has, by its name, with the same keys as in RV(variables). Null where it is not set.
+      description: What each unit has, by its name, with the same keys as in RV(variables). Null if it is not set.
       type: dict
 """
 
@@ -367,6 +391,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path"},
+            "media_root": {"type": "path"},
             "scope": {"type": "str", "choices": ["system", "user"], "default": "system"},
         },
         supports_check_mode=True,
@@ -375,7 +400,7 @@ def main() -> None:
     systemctl = module.get_bin_path("systemctl") if os.path.isdir(_BOOTED) else None
     try:
         units = read_units(module.run_command, [systemctl, f"--{module.params['scope']}"]) if systemctl else []
-        result = discover(module.params["root"], units)
+        result = discover(module.params["root"], units, media_root=module.params["media_root"])
     except DiscoveryError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)

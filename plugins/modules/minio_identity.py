@@ -9,13 +9,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: minio_identity
-short_description: Make a user of MinIO with a policy and a key
+short_description: Create a MinIO user with a policy and a key
 description:
-  - Makes a user on MinIO, the policy that says what it may do, and attaches the one to the other. MinIO's users are
-    not those of AWS, so the modules of amazon.aws for IAM have no effect there.
-  - A user of MinIO has one secret key, and its name is the access key. A new secret takes the place of the old one at
-    once, so that whoever uses the old one is locked out. The module leaves a key that works alone.
-  - Uses MinIO's admin API, with the credentials of an administrator. Run it on the controller, so that they stay there.
+  - Creates a MinIO user and a policy that says what the user may do, and attaches the policy to the user. MinIO does
+    not have the IAM users of AWS, so the IAM modules of amazon.aws do not work with it.
+  - The name of a MinIO user is the access key, and the user has one secret key. A new secret key replaces the old one
+    at once, and programs that use the old one lose access. The module does not change a key that works.
+  - Uses MinIO's admin API with the credentials of an administrator. Run it on the controller, so that these stay there.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.connection
@@ -25,59 +25,60 @@ attributes:
   check_mode:
     support: full
     details:
-      - Where the Python package C(minio) is missing, nothing is taken to be there yet, with a warning.
+      - Without the Python package C(minio), the user is assumed to be missing, and there is a warning.
   diff_mode:
     support: full
     details:
-      - Shows the policy, and whether the user may sign in and what is attached to it. A new secret key does not show.
+      - Shows the policy, whether the user is enabled, and what is attached to the user. A new secret key is not shown.
   idempotent:
     support: partial
     details:
-      - With O(user_secret_key), or O(state=absent).
-      - Without it each run makes a new key, since MinIO tells nobody what the present one is.
+      - Yes with O(user_secret_key) or O(state=absent).
+      - Otherwise each run creates a new key, since MinIO does not reveal the current one.
 options:
   name:
     description:
       - Name of the user, which is the instance's access key. 3 to 20 letters, digits, hyphens, underscores and dots.
-      - A user that exists, and has policies or groups but not O(policy_name), is taken for somebody else's. Then the
-        task fails and changes nothing.
+      - If the user exists and has policies or groups other than O(policy_name), it is assumed to belong to somebody
+        else. Then the task fails and changes nothing.
     type: str
     required: true
   user_secret_key:
     description:
-      - The secret key that the user shall have, 8 to 40 characters. If it is the user's already, it stays.
-      - If left out, the user gets a new one, which is in the result. An old one stops working at once.
-      - Better make the secret first, write it to where it is needed, such as the env file, and then give it here. A
-        play that is interrupted between these steps is mended when it is run again, and no key is ever lost.
+      - The secret key that the user should have, 8 to 40 characters.
+      - If it is not set, the user gets a new one, which is returned. The old one stops working at once.
+      - It is better to generate the secret first, write it where it is needed, such as the env file, and then pass it
+        here. If the play is interrupted between these steps, you can run it again, and no key is lost.
     type: str
   policy_name:
     description:
-      - Name of the policy. MinIO's own, such as V(readwrite), are refused.
+      - Name of the policy. MinIO's built-in policies, such as V(readwrite), are refused.
     type: str
     required: true
   policy:
     description:
-      - What the user may do, in the language of IAM policies. Needed with O(state=present).
-      - A policy of this name that says something else is replaced, unless it is attached to others as well.
+      - What the user may do, as an IAM policy. Required with O(state=present).
+      - An existing policy of this name is replaced if it differs, unless it is attached to other users or groups as
+        well.
       - Statements that allow something in every bucket are refused.
     type: dict
   state:
     description:
-      - Whether user and policy shall exist.
-      - With V(absent) the policy stays if it is attached to others.
+      - Whether the user and the policy should exist.
+      - With V(absent), the policy is kept if it is attached to other users or groups.
     type: str
     choices: [present, absent]
     default: present
 requirements:
   - minio >= 7.2.20
-  - boto3 >= 1.26.0, where O(access_key) and O(credentials_file) are left out
+  - boto3 >= 1.26.0, if neither O(access_key) nor O(credentials_file) is set
 seealso:
   - module: amazon.aws.iam_user
   - module: fediverse.mastodon_s3.s3_storage_info
 """
 
 EXAMPLES = r"""
-- name: Give the instance a key of its own that can do what Mastodon does in its bucket
+- name: Give the instance its own key, which can do what Mastodon needs in its bucket
   fediverse.mastodon_s3.minio_identity:
     endpoint_url: https://minio.example.com:9000
     profile: minio-admin
@@ -97,7 +98,7 @@ EXAMPLES = r"""
   delegate_to: localhost
   become: false
 
-- name: Take it away
+- name: Remove it
   fediverse.mastodon_s3.minio_identity:
     endpoint_url: https://minio.example.com:9000
     profile: minio-admin
@@ -111,15 +112,14 @@ EXAMPLES = r"""
 RETURN = r"""
 exists:
   description:
-    - Whether the user existed before the task. V(none) where that is not known, in check mode without C(minio).
+    - Whether the user existed before the task. V(none) if this is not known, in check mode without C(minio).
   returned: success
   type: bool
   sample: false
 user_secret_key:
   description:
-    - The secret key that the task made. Set C(no_log) on a task that does without O(user_secret_key), since nothing
-      masks it.
-  returned: when the task made one, so never with O(user_secret_key) and never in check mode
+    - The secret key that the task created. It is not masked, so set C(no_log) on a task without O(user_secret_key).
+  returned: when the task created one, so never with O(user_secret_key) and never in check mode
   type: str
   sample: VALUE_OF_40_LETTERS_AND_DIGITS
 """
@@ -134,7 +134,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._minio.admin
     new_secret,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._minio.identity import (
-    Found,
+    ExistingIdentity,
     IdentityError,
     Wanted,
     after,
@@ -144,9 +144,12 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._minio.ident
     refuse_administrator,
     shown,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import credentials
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError, S3Error
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import credentials
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import (
+    Boto3MissingError,
+    S3Error,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
     ConnectionOptionsError,
     account_argument_spec,
     connection_options,
@@ -167,13 +170,15 @@ def _run(module: AnsibleModule) -> dict[str, Any]:
     except (MinioMissingError, Boto3MissingError) as error:
         if not module.check_mode:
             raise
-        module.warn(f"{error}. The prediction takes MinIO for one without the user and the policy.")
-    found = admin.look(wanted) if admin else Found()
+        module.warn(f"{error}. The prediction assumes that the user and the policy do not exist.")
+    found = admin.read(wanted) if admin else ExistingIdentity()
     steps = plan(wanted, found, absent=absent)
     for what in () if absent else more_rights(wanted, found):
-        module.warn(f"User {wanted.name} has rights by {what}, too.")
+        module.warn(f"User {wanted.name} also has rights from {what}.")
     if absent and found.policy is not None and found.policy_holders:
-        module.warn(f"Policy {wanted.policy_name} stays, since {', '.join(found.policy_holders)} has it, too.")
+        module.warn(
+            f"Policy {wanted.policy_name} is kept, because it is also attached to {', '.join(found.policy_holders)}."
+        )
     result: dict[str, Any] = {
         "changed": steps.changed,
         "exists": found.exists if admin else None,
@@ -181,7 +186,7 @@ def _run(module: AnsibleModule) -> dict[str, Any]:
     }
     if admin and not module.check_mode:
         secret_key = wanted.secret_key or new_secret()
-        admin.obey(wanted, steps, secret_key)
+        admin.execute(wanted, steps, secret_key)
         if steps.put_user and wanted.secret_key is None:
             result["user_secret_key"] = secret_key
     return result

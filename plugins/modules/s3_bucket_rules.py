@@ -9,19 +9,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: s3_bucket_rules
-short_description: Merge statements, CORS and lifecycle rules into what a bucket has
+short_description: Merge policy statements, CORS and lifecycle rules into those of a bucket
 description:
-  - Adds statements to the policy of a bucket, changes them, or takes them out again, each known by its own C(Sid). All
-    other statements stay as they are, whoever made them. M(amazon.aws.s3_bucket) replaces the whole policy.
-  - Does the same with CORS rules and with lifecycle rules that end unfinished multipart uploads, each known by its own
-    C(ID).
-  - Compares statements and rules by what they mean, so that a store that gives them back in another form causes no
+  - Adds, changes or removes statements in the policy of a bucket. Each is identified by its C(Sid). All other
+    statements stay as they are. M(amazon.aws.s3_bucket) replaces the whole policy.
+  - Does the same with CORS rules, and with lifecycle rules that abort unfinished multipart uploads. Each is identified
+    by its C(ID).
+  - Compares the meaning of statements and rules, so a store that returns them in a different form does not cause a
     change.
-  - Refuses to go on where the policy would open O(protected_prefixes) to everybody, also by somebody else's statement.
-  - All that is wrong with the options, and all that stands in the way in the bucket, is found before anything is
-    written.
-  - Reads again what was written, since stores have no means against two writers at the same time, and fails if it was
-    lost.
+  - Fails if the policy would make O(protected_prefixes) public, even through a statement of somebody else.
+  - Finds all problems with the options and in the bucket before it writes anything.
+  - Reads back what it wrote and fails if the change was lost, since stores do not prevent two programs from writing at
+    the same time.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.connection
@@ -32,10 +31,10 @@ attributes:
   check_mode:
     support: full
     details:
-      - A bucket that does not exist counts as one without policy and rules, since an earlier task may only have
-        predicted it. So does every bucket where boto3 is missing, with a warning.
-      - Whether a store takes rules shows only when they are written. MinIO is known by its name; other stores that
-        answer as if they had rules and then refuse them are predicted wrongly.
+      - A bucket that does not exist is assumed to have no policy and no rules, since an earlier task would have created
+        it. The same applies to every bucket if boto3 is missing, with a warning.
+      - Only writing shows whether a store accepts rules. MinIO is recognised by its name. For other stores that accept
+        rules when they are read and refuse them when they are written, the prediction is wrong.
   diff_mode:
     support: full
   idempotent:
@@ -48,21 +47,22 @@ options:
     required: true
   policy_statements:
     description:
-      - Statements in the language of bucket policies. Each needs a C(Sid) that begins with C(FediverseMastodonS3), and
+      - Statements of a bucket policy. Each needs a C(Sid) that begins with C(FediverseMastodonS3), and
         C(Effect), C(Principal), C(Action) and C(Resource).
-      - A statement that the policy already makes under another C(Sid) is not added.
-      - With O(state=absent) only the C(Sid) counts.
-      - An empty list only looks at O(protected_prefixes). If it is left out, and O(protected_prefixes) is empty, the
-        policy is not looked at.
+      - A statement is not added if the policy already has the same one under another C(Sid).
+      - With O(state=absent), only the C(Sid) matters.
+      - With an empty list, only O(protected_prefixes) are checked. If it is not set and O(protected_prefixes) is empty,
+        the policy is not read.
     type: list
     elements: dict
   protected_prefixes:
     description:
-      - Prefixes of keys that must stay private, such as V(backups/). Compared as text, so end folders with a slash.
-      - The task fails and changes nothing if afterwards any statement would let everybody read, write or list there.
-        A C(Deny) and most conditions are not counted on; a condition counts if it names the callers, for example by
+      - Prefixes of keys that must stay private, such as V(backups/). They are compared as text, so end folders with a
+        slash.
+      - The task fails and changes nothing if, afterwards, any statement would let everybody read, write or list there.
+        A C(Deny) and most conditions are ignored. A condition counts only if it names the callers, for example with
         C(aws:PrincipalAccount).
-      - Holds for both values of O(state). Leave it out to remove statements whatever else the policy opens.
+      - This applies to both values of O(state). Do not set it to remove statements whatever else the policy allows.
     type: list
     elements: str
     default: []
@@ -71,28 +71,28 @@ options:
       - CORS rules in the form of boto3. Each needs an C(ID) that begins with C(FediverseMastodonS3),
         C(AllowedOrigins) and C(AllowedMethods), and may have C(AllowedHeaders), C(ExposeHeaders) and
         C(MaxAgeSeconds).
-      - A rule is not added where a rule of somebody else allows as much already.
-      - With O(state=absent) only the C(ID) counts. If it is left out, CORS rules are not looked at.
-      - Where the store has no CORS rules of a bucket, there is a warning and RV(unsupported), and no failure. MinIO is
-        such a store; it answers every origin.
+      - A rule is not added if another rule already allows as much.
+      - With O(state=absent), only the C(ID) matters. If it is not set, CORS rules are not read.
+      - If the store does not support CORS rules, the task does not fail. There is a warning, and RV(unsupported) says
+        so. MinIO is such a store; it allows every origin.
     type: list
     elements: dict
   lifecycle_rules:
     description:
       - Lifecycle rules in the form of boto3. Each needs an C(ID) that begins with C(FediverseMastodonS3), and
-        C(AbortIncompleteMultipartUpload) with C(DaysAfterInitiation). C(Status) is C(Enabled) and C(Filter) the whole
-        bucket if they are left out. C(Filter) can only name a C(Prefix).
+        C(AbortIncompleteMultipartUpload) with C(DaysAfterInitiation). By default, C(Status) is
+        C(Enabled) and C(Filter) matches the whole bucket. C(Filter) can contain only a C(Prefix).
       - Rules with any other action are refused, since they delete or move objects.
-      - A rule is not added where a rule of somebody else ends the same uploads as soon or sooner.
-      - With O(state=absent) only the C(ID) counts. If it is left out, lifecycle rules are not looked at.
-      - Where the store has no such rules, there is a warning and RV(unsupported), and no failure. MinIO is such a
-        store; it removes what unfinished uploads left after a day by itself.
+      - A rule is not added if another rule aborts the same uploads as soon or sooner.
+      - With O(state=absent), only the C(ID) matters. If it is not set, lifecycle rules are not read.
+      - If the store does not support such rules, the task does not fail. There is a warning, and RV(unsupported) says
+        so. MinIO is such a store; it removes unfinished uploads by itself after a day.
     type: list
     elements: dict
   state:
     description:
-      - Whether the statements and rules shall be there or not.
-      - A policy without any statement left is deleted, and so is a configuration without any rule left.
+      - Whether the statements and rules should exist.
+      - A policy without statements is deleted, and so is a configuration without rules.
     type: str
     choices: [present, absent]
     default: present
@@ -131,7 +131,7 @@ EXAMPLES = r"""
         AbortIncompleteMultipartUpload:
           DaysAfterInitiation: 7
 
-- name: Take it all away again
+- name: Remove all of it again
   fediverse.mastodon_s3.s3_bucket_rules:
     bucket: mastodon-media
     region: eu-central-1
@@ -146,7 +146,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 policy:
-  description: The policy of the bucket after the task, or in check mode as it would be; empty if there is none.
+  description: The policy of the bucket after the task, or as it would be in check mode. Empty if there is none.
   returned: success, when O(policy_statements) or O(protected_prefixes) is given
   type: dict
   sample:
@@ -158,7 +158,7 @@ policy:
         Action: s3:GetObject
         Resource: arn:aws:s3:::mastodon-media/accounts/*
 cors_rules:
-  description: The CORS rules of the bucket after the task, or in check mode as they would be, also those of others.
+  description: All CORS rules of the bucket after the task, or as they would be in check mode.
   returned: success, when O(cors_rules) is given
   type: list
   elements: dict
@@ -168,8 +168,7 @@ cors_rules:
       AllowedMethods: [GET, HEAD]
       MaxAgeSeconds: 86400
 lifecycle_rules:
-  description: >-
-    The lifecycle rules of the bucket after the task, or in check mode as they would be, also those of others.
+  description: All lifecycle rules of the bucket after the task, or as they would be in check mode.
   returned: success, when O(lifecycle_rules) is given
   type: list
   elements: dict
@@ -180,8 +179,8 @@ lifecycle_rules:
       AbortIncompleteMultipartUpload: {DaysAfterInitiation: 7}
 unsupported:
   description:
-    - What the store does not have, of V(cors) and V(lifecycle). A warning says for each what it means.
-    - With O(state=absent) always empty, since there is nothing to remove.
+    - What the store does not support, V(cors), V(lifecycle) or both. A warning explains the consequences.
+    - Always empty with O(state=absent), since there is nothing to remove.
   returned: success
   type: list
   elements: str
@@ -193,76 +192,74 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket_policy import BucketPolicy
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket_rules import CORS, LIFECYCLE, BucketRules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.convergence import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.cors import CORS
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.lifecycle import LIFECYCLE
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.policy import (
+    PolicyError,
+    check_prefixes,
+    check_statements,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.policy_setting import BucketPolicy
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.rules import RulesError, check_rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.rules_setting import BucketRules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.setting import (
     Change,
     LostUpdateError,
-    Part,
+    Setting,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.cors import check_cors_rules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import (
     Boto3MissingError,
     NotFoundError,
     S3Error,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.lifecycle import check_lifecycle_rules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
     ConnectionOptions,
     ConnectionOptionsError,
     connection_argument_spec,
     connection_options,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.own_rules import RulesError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.policy import (
-    PolicyError,
-    check_prefixes,
-    check_statements,
-)
 
-# The names of the parts in the result.
+# The names of the settings in the result.
 _RESULTS = {"policy": "policy", CORS.name: "cors_rules", LIFECYCLE.name: "lifecycle_rules"}
 
 
-def _wanted(params: dict[str, Any]) -> list[Part]:
-    """Return the parts of the bucket that shall be looked at, their options checked."""
+def _wanted(params: dict[str, Any]) -> list[Setting]:
+    """Return the settings of the bucket to check, their options validated."""
     bucket, absent, protected = params["bucket"], params["state"] == "absent", params["protected_prefixes"]
     statements, cors_rules, lifecycle_rules = (
         params["policy_statements"],
         params["cors_rules"],
         params["lifecycle_rules"],
     )
-    parts: list[Part] = []
+    settings: list[Setting] = []
     if statements is not None or protected:
         if not statements and (absent or not protected):
-            raise PolicyError(
-                "policy_statements is empty; give at least one statement, or protected_prefixes to look at"
-            )
+            raise PolicyError("policy_statements is empty; give at least one statement, or protected_prefixes to check")
         check_statements(statements or [], bucket, absent=absent)
         check_prefixes(protected)
-        parts.append(BucketPolicy(bucket, statements or [], protected, absent=absent))
+        settings.append(BucketPolicy(bucket, statements or [], protected, absent=absent))
     if cors_rules is not None:
-        check_cors_rules(cors_rules, absent=absent)
-        parts.append(BucketRules(CORS, bucket, cors_rules, absent=absent))
+        check_rules(CORS, cors_rules, absent=absent)
+        settings.append(BucketRules(CORS, bucket, cors_rules, absent=absent))
     if lifecycle_rules is not None:
-        check_lifecycle_rules(lifecycle_rules, absent=absent)
-        parts.append(BucketRules(LIFECYCLE, bucket, lifecycle_rules, absent=absent))
-    if not parts:
+        check_rules(LIFECYCLE, lifecycle_rules, absent=absent)
+        settings.append(BucketRules(LIFECYCLE, bucket, lifecycle_rules, absent=absent))
+    if not settings:
         raise RulesError(
             "there is nothing to do; give policy_statements, protected_prefixes, cors_rules or lifecycle_rules"
         )
-    return parts
+    return settings
 
 
-def _plans(module: AnsibleModule, client: Any, parts: list[Part]) -> list[Change]:
+def _plans(module: AnsibleModule, client: Any, settings: list[Setting]) -> list[Change]:
     if client is not None:
         try:
-            return [part.plan(client) for part in parts]
+            return [setting.plan(client) for setting in settings]
         except NotFoundError as error:
             if not module.check_mode or error.code != "NoSuchBucket":
                 raise
-    return [part.predict() for part in parts]
+    return [setting.predict() for setting in settings]
 
 
 def _client(module: AnsibleModule, options: ConnectionOptions) -> Any:
@@ -272,12 +269,12 @@ def _client(module: AnsibleModule, options: ConnectionOptions) -> Any:
     except Boto3MissingError as error:
         if not module.check_mode:
             raise
-        module.warn(f"{error}. The prediction takes the bucket for one without policy and rules.")
+        module.warn(f"{error}. The prediction assumes that the bucket has no policy and no rules.")
         return None
 
 
-def _shown(parts: list[Part], contents: list[Any]) -> str:
-    shown = {_RESULTS[part.name]: content for part, content in zip(parts, contents)}
+def _shown(settings: list[Setting], contents: list[Any]) -> str:
+    shown = {_RESULTS[setting.name]: content for setting, content in zip(settings, contents)}
     return json.dumps(shown, indent=2, sort_keys=True, default=str) + "\n"
 
 
@@ -298,29 +295,29 @@ def main() -> None:
     written = False
     try:
         options = connection_options(module.params)
-        parts = _wanted(module.params)
+        settings = _wanted(module.params)
         client = _client(module, options)
-        changes = _plans(module, client, parts)
-        for number, part in enumerate(parts):
+        changes = _plans(module, client, settings)
+        for number, setting in enumerate(settings):
             if not changes[number].changed:
                 continue
             if module.check_mode:
-                changes[number] = part.foresee(changes[number])
+                changes[number] = setting.forecast(changes[number])
             else:
-                changes[number] = part.write(client, changes[number])
+                changes[number] = setting.write(client, changes[number])
                 written = written or changes[number].changed
     except (ConnectionOptionsError, Boto3MissingError, RulesError, LostUpdateError, S3Error) as error:
         module.fail_json(msg=str(error), changed=written)
     for change in changes:
         if change.unsupported:
             module.warn(change.unsupported)
-    results = {_RESULTS[part.name]: change.after for part, change in zip(parts, changes)}
+    results = {_RESULTS[setting.name]: change.after for setting, change in zip(settings, changes)}
     module.exit_json(
         changed=any(change.changed for change in changes),
-        unsupported=[part.name for part, change in zip(parts, changes) if change.unsupported],
+        unsupported=[setting.name for setting, change in zip(settings, changes) if change.unsupported],
         diff={
-            "before": _shown(parts, [change.before for change in changes]),
-            "after": _shown(parts, [change.after for change in changes]),
+            "before": _shown(settings, [change.before for change in changes]),
+            "after": _shown(settings, [change.after for change in changes]),
         },
         **json.loads(json.dumps(results, default=str)),
     )

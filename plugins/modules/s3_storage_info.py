@@ -9,17 +9,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: s3_storage_info
-short_description: Find out whether a bucket can be used with given credentials, and what the store does with it
+short_description: Check whether a bucket can be used with given credentials, and how the store behaves
 description:
-  - Asks a store with the given credentials, by reading requests only, whether it answers, whether its certificate is
-    trusted, whether the credentials are accepted, whether the bucket exists and may be listed, in which region it is,
-    and how far the host's clock is from the store's.
-  - Whatever is found out, the task does not fail. RV(usable) tells whether the bucket can be used, and RV(problem)
-    what is in the way and what to do. Only options that can't be used, and a missing boto3, make the task fail.
+  - Checks, with read requests only, whether the store answers, whether its certificate is trusted, whether it accepts
+    the credentials, whether the bucket exists and can be listed, in which region it is, and how far the host's clock is
+    from the store's.
+  - Problems with the store do not make the task fail. RV(usable) says whether the bucket can be used, and RV(problem)
+    says what prevents it and what to do. The task fails only if options are invalid or boto3 is missing.
   - Needs the permission C(s3:ListBucket) on the bucket, as M(fediverse.mastodon_s3.s3_sync) does.
-  - With O(probe), does what Mastodon does on throw-away objects that it removes again, looks at them as a visitor
-    would, and recommends how to use the bucket, see RV(probe). A store's answer proves nothing; several take an ACL
-    and do not heed it.
+  - With O(probe), does what Mastodon does, with temporary objects that it removes again. It reads them as a visitor
+    would and recommends how to use the bucket, see RV(probe). A successful response is not enough, because several
+    stores accept ACLs and ignore them.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.connection
@@ -30,9 +30,9 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - This action does not modify state. What O(probe) writes is removed again, also in check mode.
-      - Without boto3 the task does not fail in check mode, but returns RV(usable=none), since a role that would have
-        installed it must be able to go on.
+      - This action does not modify state. Whatever O(probe) writes is removed again, also in check mode.
+      - Without boto3, the task does not fail in check mode and returns RV(usable=none), since an earlier task may be
+        about to install it.
 options:
   bucket:
     description:
@@ -41,47 +41,48 @@ options:
     required: true
   key_prefix:
     description:
-      - Prefix of the keys to list, for credentials that may list only there.
+      - Prefix of the keys to list, for credentials that can list only there.
     type: str
     default: ""
   wait:
     description:
-      - For how many seconds an answer is not taken as final that a new access key or policy may get until the store
-        knows it everywhere. These are C(InvalidAccessKeyId), C(SignatureDoesNotMatch) and C(AccessDenied).
+      - For how many seconds to retry after an error that a new access key or policy can cause until all of the store's
+        servers know it. These are C(InvalidAccessKeyId), C(SignatureDoesNotMatch) and C(AccessDenied).
     type: int
     default: 0
   probe:
     description:
-      - Also find out by doing what the store does, see RV(probe). This takes some seconds, and four minutes at most
-        where the store stops answering.
-      - Some tiny objects are written to a folder C(.fediverse-mastodon-s3-probe/) below O(public_prefix) and below
-        O(private_prefix), with names that can't be guessed. They are removed in the end, also after a failure; what
-        a task that was killed left behind is removed by the next one on the same host, or an hour later by any.
-        A bucket with versions keeps them as old versions.
-      - Which ACLs have an effect is only found out with a key that may set them (C(s3:PutObject), C(s3:PutObjectAcl)).
+      - Also test how the store behaves, see RV(probe). This takes some seconds, or up to four minutes if the store
+        stops answering.
+      - Tiny objects are written to a folder C(.fediverse-mastodon-s3-probe/) below O(public_prefix) and below
+        O(private_prefix), with names that can't be guessed. They are removed at the end, also after a failure. If a
+        task was killed, the next one on the same host removes its objects, or any other task an hour later. A bucket
+        with versioning keeps them as old versions.
+      - The effect of ACLs can be tested only with a key that may set them (C(s3:PutObject), C(s3:PutObjectAcl)).
     type: bool
     default: false
   public_prefix:
     description:
-      - Folder in the bucket that visitors shall be able to read. It follows O(key_prefix).
+      - Folder in the bucket that visitors should be able to read, relative to O(key_prefix).
     type: str
     default: accounts/
   private_prefix:
     description:
-      - Folder in the bucket that nobody may read without the key. It follows O(key_prefix).
+      - Folder in the bucket that nobody should be able to read without the key, relative to O(key_prefix).
     type: str
     default: backups/
   public_url:
     description:
       - Address below which visitors fetch the files, with O(key_prefix) if there is one, for example
-        V(https://files.example.com). It is looked at beside the store itself.
-      - Authorities in O(aws_ca_bundle) are trusted there, too.
+        V(https://files.example.com). It is checked in addition to the store itself.
+      - With O(probe), an object is fetched from this address, see RV(probe.media_address).
+      - Authorities in O(aws_ca_bundle) are trusted there too.
     type: str
   cors_origin:
     description:
-      - Origin of the web pages that fetch media, such as V(https://mastodon.example.com), for a store that lets in
-        only some.
-      - If left out, an origin that no rule names, so that only rules for all origins let it in.
+      - Origin of the web pages that fetch media, such as V(https://mastodon.example.com), for a store that allows only
+        some origins.
+      - By default an origin that no rule names, so that only rules for all origins allow it.
     type: str
 seealso:
   - module: fediverse.mastodon_s3.s3_sync_info
@@ -97,11 +98,11 @@ EXAMPLES = r"""
     cors_origin: https://mastodon.example.com
   register: storage
 
-- name: Show what came of it
+- name: Show the result
   ansible.builtin.debug:
     var: storage.probe.recommendation
 
-- name: Look whether the key in the env file works
+- name: Check whether the key in the env file works
   fediverse.mastodon_s3.s3_storage_info:
     bucket: mastodon-media
     region: eu-central-1
@@ -109,7 +110,7 @@ EXAMPLES = r"""
     wait: 60
   register: storage
 
-- name: Stop where it does not
+- name: Stop if it does not
   ansible.builtin.assert:
     that: storage.usable
     fail_msg: "{{ storage.problem.message }} {{ storage.problem.remedy }}"
@@ -119,12 +120,12 @@ RETURN = r"""
 usable:
   description:
     - Whether the bucket exists and can be listed with these credentials and in this region.
-    - V(none) in check mode where boto3 is missing.
+    - V(none) in check mode if boto3 is missing.
   returned: always
   type: bool
   sample: false
 problem:
-  description: What is in the way, V(none) where nothing is.
+  description: What prevents the use of the bucket, V(none) if nothing does.
   returned: always
   type: dict
   contains:
@@ -132,14 +133,14 @@ problem:
       description:
         - The store's error code, such as V(InvalidAccessKeyId), V(SignatureDoesNotMatch), V(ExpiredToken),
           V(AccessDenied), V(NoSuchBucket) or V(RequestTimeTooSkewed); V(WrongRegion) for a bucket that is elsewhere.
-        - Where no answer came, V(NameNotResolved), V(ConnectionRefused), V(ConnectionFailed), V(TimedOut), V(NotTls),
-          V(CertificateNotTrusted), V(CertificateOfOtherHost), V(CertificateExpired), or the name of botocore's error,
-          such as V(NoCredentialsError).
-        - V(NotS3) for an answer that is none of an S3 store.
+        - Without a response, V(NameNotResolved), V(ConnectionRefused), V(ConnectionFailed), V(TimedOut), V(TlsFailed),
+          V(NotTls), V(CertificateNotTrusted), V(CertificateOfOtherHost), V(CertificateExpired), or the name of
+          botocore's error, such as V(NoCredentialsError).
+        - V(NotS3) for a response that does not come from an S3 store.
       type: str
       returned: always
     message:
-      description: What was tried and what came of it.
+      description: What was tried and what happened.
       type: str
       returned: always
     remedy:
@@ -151,49 +152,73 @@ problem:
     message: The bucket is in region eu-central-1, not in us-east-1.
     remedy: "Set region: eu-central-1"
 answers:
-  description: Whether a server answers at the endpoint, be it a store or not. V(none) where that is not known.
+  description: Whether a server answers at the endpoint, even if it is not a store. V(none) if this is not known.
   returned: always
   type: bool
   sample: true
 certificate_trusted:
-  description: Whether the store's certificate is trusted. V(none) where that is not known or was not checked.
+  description: Whether the store's certificate is trusted. V(none) if this is not known or was not checked.
   returned: always
   type: bool
   sample: true
 credentials_accepted:
-  description: Whether the store knows the access key and accepts the signature. V(none) where that is not known.
+  description: Whether the store knows the access key and accepts the signature. V(none) if this is not known.
   returned: always
   type: bool
   sample: true
 bucket_exists:
-  description: Whether the bucket exists. V(none) where that is not known.
+  description: Whether the bucket exists. V(none) if this is not known.
+  returned: always
+  type: bool
+  sample: true
+bucket_allowed:
+  description:
+    - Whether these credentials may use the bucket at all. V(false) for a bucket that belongs to another account.
+    - V(none) if this is not known. It can also be V(false) for a bucket that does not exist, since some stores then
+      refuse credentials that have no rights on it.
   returned: always
   type: bool
   sample: true
 bucket_listable:
-  description: Whether these credentials may list the bucket. V(none) where that is not known.
+  description: Whether these credentials may list the bucket. V(none) if this is not known.
   returned: always
   type: bool
   sample: true
 bucket_region:
-  description: Region of the bucket in the store's own words. V(none) where the store does not say.
+  description: Region of the bucket as the store calls it. V(none) if the store does not tell it.
   returned: always
   type: str
   sample: eu-central-1
+objects:
+  description:
+    - Objects in the bucket below O(key_prefix), on the first page of the listing.
+    - V(none) if RV(usable) is not V(true).
+  returned: always
+  type: dict
+  sample: {count: 12, more: false}
+  contains:
+    count:
+      description: Number of objects, at most 1,000.
+      type: int
+      returned: always
+    more:
+      description: Whether there are more.
+      type: bool
+      returned: always
 bucket_state:
   description:
-    - The bucket's settings, in the words of the S3 API. Each is V(none) where the store has no such setting, and where
-      these credentials may not ask for it.
-    - V(none) where RV(usable) is not V(true).
+    - The bucket's settings, with the values of the S3 API. A setting is V(none) if the store does not have it or these
+      credentials may not read it.
+    - V(none) if RV(usable) is not V(true).
   returned: always
   type: dict
   contains:
     encryption:
-      description: How new objects are encrypted by default; the text V("none") where they are not.
+      description: Default encryption of new objects; the string V("none") if there is none.
       type: str
       returned: always
     versioning:
-      description: V(Enabled), V(Suspended), or the text V("none") where old versions never were kept.
+      description: V(Enabled), V(Suspended), or the string V("none") if versioning was never enabled.
       type: str
       returned: always
     object_lock:
@@ -201,19 +226,19 @@ bucket_state:
       type: bool
       returned: always
     ownership:
-      description: Who owns objects and whether there are ACLs; the text V("none") where that was never set.
+      description: Object ownership; the string V("none") if it was never set.
       type: str
       returned: always
     public_access_block:
-      description: The four switches of the bucket's own block of public access. Those of the account are not seen.
+      description: The four parts of the bucket's own public access block. That of the account is not known.
       type: dict
       returned: always
     refusal:
-      description: Why media can't be served from such a bucket, with the remedy, such as an encryption by KMS.
+      description: Why media can't be served from this bucket, such as encryption with KMS, with the remedy.
       type: str
       returned: always
     warnings:
-      description: What to know of such a bucket, such as that it keeps what is deleted, each with the remedy.
+      description: What to know about this bucket, such as that it keeps deleted objects, each with the remedy.
       type: list
       elements: str
       returned: always
@@ -231,28 +256,27 @@ bucket_state:
     warnings: []
 clock_offset:
   description:
-    - By how many seconds the host's clock is ahead of the store's, negative where it is behind.
-    - Stores refuse signatures that are 900 seconds off.
+    - By how many seconds the host's clock is ahead of the store's. Negative if it is behind.
+    - Stores refuse signatures that are off by 900 seconds.
   returned: always
   type: int
   sample: 0
 probe:
   description:
-    - What was found out by doing. In all of it, V(none) stands for unknown.
-    - V(none) without O(probe), and where RV(problem) is that the store or the bucket can't be reached with these
-      credentials.
+    - The results of the tests. V(none) always means unknown.
+    - V(none) without O(probe), and if these credentials can't reach the store or the bucket (see RV(problem)).
   returned: always
   type: dict
   contains:
     operations:
       description:
-        - What came of the operations that Mastodon and this collection use, by their names.
+        - The results of the operations that Mastodon and this collection use, by name.
         - These are C(put_object), C(get_object), C(head_object), C(list_objects), C(presigned_get), C(delete_object),
-          C(delete_objects), C(multipart_upload), C(abort_multipart_upload) and C(put_object_acl). Those that could not
-          be tried after another had failed are left out.
-        - Each has RV(ignore:ok), whether it did what it should, and RV(ignore:code), the store's error code,
-          V(OtherContent), V(StillThere) or V(NotListed) where the store said one thing and did another, and an empty
-          string otherwise.
+          C(delete_objects), C(multipart_upload), C(abort_multipart_upload) and C(put_object_acl). Operations
+          that could not be tried because another one had failed are left out.
+        - Each has RV(ignore:ok), whether it worked, and RV(ignore:code). That is the store's error code, or
+          V(OtherContent), V(StillThere) or V(NotListed) if the store reported success but did something else, or
+          otherwise an empty string.
       type: dict
       returned: success
       sample:
@@ -260,22 +284,22 @@ probe:
           code: ""
           ok: true
     acl:
-      description: What canned ACLs of objects do.
+      description: The effect of canned ACLs of objects.
       type: dict
       returned: success
       contains:
         verdict:
           description:
-            - V(honoured) if everybody can read an object with C(public-read) and not one with C(private).
-            - V(ignored) if both are accepted without that effect, be it that the store does not heed them or that a
-              policy opens both.
-            - V(refused) if one is not allowed in this bucket or for this key, V(unsupported) if the store or the bucket
-              has no ACLs.
+            - V(honoured) if everybody can read an object with C(public-read) but not one with C(private).
+            - V(ignored) if both are accepted without that effect, because the store ignores them or because a policy
+              makes both public.
+            - V(refused) if one of them is not allowed in this bucket or for this key. V(unsupported) if the store or
+              the bucket has no ACLs.
           type: str
           returned: success
         canned:
           description:
-            - What came of storing an object with each of V(public-read), V(private), V(authenticated-read) and
+            - The results of storing an object with each of V(public-read), V(private), V(authenticated-read) and
               V(bucket-owner-full-control), as in RV(probe.operations).
           type: dict
           returned: success
@@ -285,11 +309,11 @@ probe:
           elements: str
           returned: success
         repair:
-          description: Whether changing the ACL of an object opens it to everybody, and closes it again.
+          description: Whether changing the ACL of an object makes it public, and private again.
           type: bool
           returned: success
     open_to_everybody:
-      description: What is open without credentials.
+      description: What everybody can read without credentials.
       type: dict
       returned: success
       contains:
@@ -315,24 +339,47 @@ probe:
           type: bool
           returned: success
         preflight:
-          description: Whether the answer to a preflight request says so, too.
+          description: Whether the response to a preflight request says so too.
+          type: bool
+          returned: success
+    media_address:
+      description:
+        - Result of fetching a public object from O(public_url). The object has the ACL C(public-read) if
+          RV(probe.acl.verdict) is V(honoured). V(none) without O(public_url), or if this could not be tried.
+      type: dict
+      returned: success
+      contains:
+        url:
+          description: Base URL of the public objects.
+          type: str
+          returned: success
+        readable:
+          description: Whether a visitor can read the object.
+          type: bool
+          returned: success
+        problem:
+          description: Why not, with C(code), C(message) and C(remedy) as in RV(problem). V(none) if it is readable.
+          type: dict
+          returned: success
+        cors:
+          description: Whether CORS lets web pages of O(cors_origin) use it. V(none) if it is not readable.
           type: bool
           returned: success
     addressing:
-      description: Whether the bucket is reached by its name in the path, and in the host.
+      description: Which ways to name the bucket work.
       type: dict
       returned: success
       contains:
         path:
-          description: The name in the path.
+          description: The name in the path of the URL.
           type: bool
           returned: success
         virtual:
-          description: The name in the host. V(none) where O(endpoint_url) has an IP address.
+          description: The name in the host of the URL. V(none) if O(endpoint_url) has an IP address.
           type: bool
           returned: success
     checksums:
-      description: Which forms of checksums the store takes.
+      description: Which forms of checksums the store supports.
       type: dict
       returned: success
       contains:
@@ -341,7 +388,7 @@ probe:
           type: bool
           returned: success
         trailer_crc32:
-          description: A CRC32 behind the body, as newer SDKs send it over TLS. V(none) over plain HTTP.
+          description: A CRC32 after the body, as newer SDKs send it over TLS. V(none) over plain HTTP.
           type: bool
           returned: success
         batch_delete_md5:
@@ -357,7 +404,7 @@ probe:
           type: bool
           returned: success
     rights:
-      description: What the key can do beyond its bucket.
+      description: What the key can do outside its bucket.
       type: dict
       returned: success
       contains:
@@ -366,20 +413,20 @@ probe:
           type: bool
           returned: success
         other_buckets:
-          description: Whether it can list another bucket's objects; three are tried at most.
+          description: Whether it can list another bucket's objects; at most three buckets are tried.
           type: bool
           returned: success
         other_bucket:
-          description: Which one that is.
+          description: Name of that bucket.
           type: str
           returned: success
     ownership:
-      description: The bucket's setting for the ownership of objects, where the store has one and the key may read it.
+      description: The bucket's object ownership, if the store has it and the key may read it.
       type: str
       returned: success
       sample: BucketOwnerEnforced
     public_access_block:
-      description: The bucket's public access block, where the store has one and the key may read it.
+      description: The bucket's public access block, if the store has it and the key may read it.
       type: dict
       returned: success
       sample:
@@ -388,7 +435,7 @@ probe:
         IgnorePublicAcls: false
         RestrictPublicBuckets: false
     bucket_policies:
-      description: Whether the store has bucket policies. V(none) where the key may not read the bucket's.
+      description: Whether the store has bucket policies. V(none) if the key may not read the bucket's policy.
       type: bool
       returned: success
     versioned:
@@ -396,24 +443,24 @@ probe:
       type: bool
       returned: success
     complete:
-      description: Whether everything could be tried; V(false) where the store stopped answering.
+      description: Whether everything could be tried. V(false) if the store stopped answering.
       type: bool
       returned: success
     leftovers:
-      description: Keys of throw-away objects that could not be removed.
+      description: Keys of temporary objects that could not be removed.
       type: list
       elements: str
       returned: success
     recommendation:
-      description: What follows from it.
+      description: The recommendation that follows from the results.
       type: dict
       returned: success
       contains:
         exposure:
           description:
-            - How public and private are to be told apart, as in O(fediverse.mastodon_s3.s3_sync#module:exposure).
-            - V(acl) by the ACL of each object, V(policy) by a policy of the bucket for the public prefixes, V(bucket)
-              where the bucket is open as a whole or not at all.
+            - How public and private files should be kept apart, as in O(fediverse.mastodon_s3.s3_sync#module:exposure).
+            - V(acl) with the ACL of each object, V(policy) with a bucket policy for the public prefixes,
+              V(open_bucket) if the store can only make a whole bucket public.
           type: str
           returned: success
           sample: acl
@@ -425,7 +472,7 @@ probe:
           description:
             - What E(S3_PERMISSION), E(S3_OVERRIDE_PATH_STYLE), E(S3_MULTIPART_THRESHOLD),
               E(AWS_REQUEST_CHECKSUM_CALCULATION) and E(AWS_RESPONSE_CHECKSUM_VALIDATION) of Mastodon should be.
-            - Each has RV(ignore:value), V(none) where the variable should be absent, and RV(ignore:reason).
+            - Each has RV(ignore:value), which is V(none) if the variable should be absent, and RV(ignore:reason).
           type: dict
           returned: success
           sample:
@@ -433,17 +480,17 @@ probe:
               reason: Mastodon's own default, and what the store honours
               value: public-read
         warnings:
-          description: What else has to be known or done, each a sentence or two.
+          description: What else you should know or do, each in one or two sentences.
           type: list
           elements: str
           returned: success
 boto3_version:
-  description: Version of boto3 on the host, V(none) in check mode where it is missing.
+  description: Version of boto3 on the host. V(none) in check mode if it is missing.
   returned: always
   type: str
   sample: 1.26.27
 botocore_version:
-  description: Version of botocore on the host, V(none) in check mode where it is missing.
+  description: Version of botocore on the host. V(none) in check mode if it is missing.
   returned: always
   type: str
   sample: 1.29.27
@@ -454,20 +501,27 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import Access, look, with_patience
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket_state import (
-    look_at,
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.state import (
+    read_state,
     refusal_of,
     warnings_of,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import boto_versions, s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import (
+    boto_versions,
+    s3_client,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import Boto3MissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
     ConnectionOptions,
     ConnectionOptionsError,
     connection_argument_spec,
     connection_options,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.anonymous_client import AddressError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.access import (
+    BucketAccess,
+    check_access,
+    with_short_timeouts,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.probe import (
     Places,
@@ -479,7 +533,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.re
 
 
 def _find_out(options: ConnectionOptions, places: Places, params: dict[str, Any]) -> dict[str, Any]:
-    access = look(options, params["bucket"], key_prefix=params["key_prefix"], wait=params["wait"])
+    access = check_access(options, params["bucket"], key_prefix=params["key_prefix"], wait=params["wait"])
     found = None
     if params["probe"] and _can_be_probed(access):
         facts = probe(options, params["bucket"], places)
@@ -487,19 +541,19 @@ def _find_out(options: ConnectionOptions, places: Places, params: dict[str, Any]
     return {**_result(access), "bucket_state": _state(options, params["bucket"], access), "probe": found}
 
 
-def _state(options: ConnectionOptions, bucket: str, access: Access) -> dict[str, Any] | None:
+def _state(options: ConnectionOptions, bucket: str, access: BucketAccess) -> dict[str, Any] | None:
     if not access.usable:
         return None
-    state = look_at(s3_client(with_patience(options)), bucket)
+    state = read_state(s3_client(with_short_timeouts(options)), bucket)
     return {**asdict(state), "refusal": refusal_of(state), "warnings": warnings_of(state)}
 
 
-def _can_be_probed(access: Access) -> bool:
+def _can_be_probed(access: BucketAccess) -> bool:
     """Return whether there is something to find out, if only what a key can't do that may not list the bucket."""
     return access.problem is None or (access.problem.code == "AccessDenied" and access.bucket_exists is not False)
 
 
-def _result(access: Access) -> dict[str, Any]:
+def _result(access: BucketAccess) -> dict[str, Any]:
     return {"boto3_version": None, "botocore_version": None, **boto_versions(), **asdict(access)}
 
 
@@ -521,7 +575,7 @@ def main() -> None:
     )
     params = module.params
     if params["wait"] < 0:
-        module.fail_json(msg=f"wait is {params['wait']}; give a number of seconds, 0 for a single look")
+        module.fail_json(msg=f"wait is {params['wait']}; give a number of seconds, 0 to check once")
     try:
         found = _find_out(connection_options(params), places_from(params), params)
     except (ConnectionOptionsError, PlacesError, AddressError) as error:
@@ -529,7 +583,7 @@ def main() -> None:
     except Boto3MissingError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
-        found = {**_result(Access(usable=None)), "bucket_state": None, "probe": None}
+        found = {**_result(BucketAccess(usable=None)), "bucket_state": None, "probe": None}
     module.exit_json(changed=False, **found)
 
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: s3_sync_info
-short_description: Compare a folder with a bucket, and look at its objects as visitors do and with the key
+short_description: Compare a folder with a bucket, as visitors see it and with the key
 description:
-  - Walks a folder and lists a bucket, and tells what is in both, what only one of them has, and what differs in size.
-    Nothing is changed, and the memory that is needed does not depend on the number of files.
-  - With O(public_url), asks without credentials for a sample of the objects that should be public, and of those that
-    should be private, and for a listing of the bucket.
-  - With O(inspect), looks with the key at what the store keeps of the objects, by ACL, headers and content. It
-    finds what O(fediverse.mastodon_s3.s3_sync#module:converge) repairs.
-  - An ACL says what was granted, a visitor what is granted in effect, by ACL, policy and the settings of the account
-    together. A store that ignores ACLs may show the one and do the other. So ask for both.
-  - O(public_url) and O(inspect) look at a sample, or with O(full) at everything.
-  - Files and exposures follow from the same options as in M(fediverse.mastodon_s3.s3_sync). Once Mastodon uses the
-    bucket, it deletes and suspends only there, so that files which only the disk has, and private objects whose files
-    look public, are no mistakes any more.
-  - Differences do not make the task fail. An object that is deleted while it is looked at is no difference.
+  - Walks a folder, lists a bucket, and reports what is in both, what is in only one of them, and what differs in size.
+    Nothing is changed. The memory it needs does not depend on the number of files.
+  - With O(public_url), requests a sample of the public objects, a sample of the private ones and a listing of the
+    bucket without credentials.
+  - With O(inspect), uses the key to check the ACL, headers or content that the store has for the objects. It finds what
+    O(fediverse.mastodon_s3.s3_sync#module:repair) corrects.
+  - An ACL shows what was granted. Only a request without credentials shows the combined effect of ACL, policy and the
+    settings of the account, because a store may return ACLs that it ignores. So use both.
+  - O(public_url) and O(inspect) check a sample, or everything with O(full).
+  - The options for files and exposure are those of M(fediverse.mastodon_s3.s3_sync). Once Mastodon uses the bucket, it
+    deletes and suspends only there. Then it is normal that some files exist only on disk, and that some private objects
+    have files that look public.
+  - Differences do not make the task fail. An object that is deleted during the check is not a difference.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.place
@@ -38,55 +38,61 @@ options:
       - The C(Cache-Control) header that public objects should have. If it is empty, none is compared.
     type: str
     default: public, max-age=315576000, immutable
-  settle_seconds:
+  minimum_age:
     description:
-      - A file below O(public_prefixes) that looks private and has changed within so many seconds may be still in the
-        writing. It is left out.
+      - A file below O(public_prefixes) that looks private and changed less than this many seconds ago may still be
+        being written. It is left out.
     type: int
     default: 60
   newer_than:
     description:
       - Time in seconds since the epoch. Only objects that were written later count as RV(counts.extra).
-      - It is held against the store's clock, see RV(fediverse.mastodon_s3.s3_storage_info#module:clock_offset).
+      - It is compared with the store's clock, see RV(fediverse.mastodon_s3.s3_storage_info#module:clock_offset).
     type: float
+  extra_file:
+    description:
+      - File on the host for a list of all objects that count as RV(counts.extra). Each line is a JSON object with
+        C(key), C(size) and C(modified) (seconds since the epoch).
+      - The keys are not masked, so the file has mode 0600, and other users must not be able to change its folder. The
+        file is replaced atomically when the list is complete. In check mode it is not written.
+    type: path
   public_url:
     description:
       - Address below which visitors fetch the files, with O(key_prefix) if there is one, for example
         V(https://files.example.com) or V(https://s3.example.com/bucket/prefix). Keys are escaped as Mastodon does.
-      - Without it, nothing is asked as a visitor, but for a listing of the bucket.
+      - Without it, the only request without credentials is for a listing of the bucket.
     type: str
   public_ca_bundle:
     description:
-      - File with certificates in PEM format, on the host that runs the module, of authorities to trust at O(public_url)
-        beside those of the system.
+      - File with certificates in PEM format, on the host that runs the module. These authorities are trusted for
+        O(public_url) in addition to the system's.
     type: path
   inspect:
     description:
-      - What to look at with the key, for the objects that are in the sample, or for all of them with O(full).
-      - With V(acl), who is granted what by the ACL. It takes a request for each object, and needs the permission
-        C(s3:GetObjectAcl). Without O(exposure=acl), only the ACLs of private objects are looked at.
-      - With V(headers), the content type and the cache header that the store keeps. It takes a request for each object.
-      - With V(content), whether the file has the content that the object's ETag stands for. Each file is read from
-        disk, and nothing is fetched from the bucket. Of objects that were sent in parts, this works for the usual sizes
-        of parts.
+      - What to check with the key, for the objects in the sample, or for all objects with O(full).
+      - V(acl) checks what the ACL grants to whom. It needs one request per object and the permission
+        C(s3:GetObjectAcl). Without O(exposure=acl), only the ACLs of private objects are checked.
+      - V(headers) checks the content type and the cache header. It needs one request per object.
+      - V(content) checks whether the file's content matches the object's ETag. Each file is read from disk, and nothing
+        is downloaded. For objects that were sent in parts, this works with common part sizes.
     type: list
     elements: str
     choices: [acl, headers, content]
     default: []
   sample:
     description:
-      - How many public and how many private objects are looked at. They are chosen evenly over the whole tree, the same
-        ones each time for the same tree.
+      - How many public and how many private objects to check. They are chosen evenly from the whole tree. For the same
+        tree, they are always the same.
     type: int
     default: 100
   full:
     description:
-      - Look at every object instead of O(sample) ones. Expect some hundreds of objects in a second.
+      - Check every object instead of O(sample) ones. Expect a few hundred objects per second.
     type: bool
     default: false
   limit:
     description:
-      - How many names or examples each list of the result holds at most.
+      - Maximum number of names or examples in each list of the result.
     type: int
     default: 20
 seealso:
@@ -95,7 +101,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Compare the media on disk with the bucket, and ask for some as visitors do
+- name: Compare the media on disk with the bucket, and request some as visitors do
   fediverse.mastodon_s3.s3_sync_info:
     src: /home/mastodon/live/public/system
     bucket: mastodon-media
@@ -104,7 +110,7 @@ EXAMPLES = r"""
     public_url: https://files.example.com
   register: comparison
 
-- name: Look at every ACL and every header before the switch, and at the content of all files
+- name: Check every ACL, every header and the content of all files before the switch
   fediverse.mastodon_s3.s3_sync_info:
     src: /home/mastodon/live/public/system
     bucket: mastodon-media
@@ -114,11 +120,12 @@ EXAMPLES = r"""
     full: true
   register: inspection
 
-- name: Tell what a sync with converge would repair
+- name: Show what a sync with repair would correct
   ansible.builtin.debug:
     msg: >-
-      {{ inspection.inspected.acl.exposed }} objects are open that should be closed, and
-      {{ inspection.inspected.acl.hidden }} the other way round, such as {{ inspection.inspected.acl.examples }}
+      {{ inspection.inspected.acl.exposed }} objects are public but should be private, and
+      {{ inspection.inspected.acl.hidden }} are private but should be public, such as
+      {{ inspection.inspected.acl.examples }}
 
 - name: Stop if something is missing or exposed
   ansible.builtin.assert:
@@ -145,33 +152,33 @@ counts:
       type: int
       returned: always
     present:
-      description: Those that the bucket has.
+      description: Those that are in the bucket.
       type: int
       returned: always
     missing:
-      description: Those that it lacks.
+      description: Those that are not in the bucket.
       type: int
       returned: always
     size_differs:
-      description: Those whose object has another size.
+      description: Those whose object has a different size.
       type: int
       returned: always
     extra:
-      description: Objects below the public and private prefixes without a file, and newer than O(newer_than).
+      description: Objects below the public and private prefixes that have no file and are newer than O(newer_than).
       type: int
       returned: always
     exposed:
       description:
-        - Without O(exposure=acl), private objects in a place that the policy, or the open bucket, shows to everybody.
-          With O(exposure=bucket) these are all objects below O(private_prefixes), whatever their age.
+        - Without O(exposure=acl), private objects that the policy, or the open bucket, makes public. With
+          O(exposure=open_bucket) these are all objects below O(private_prefixes), whatever their age.
       type: int
       returned: always
     out_of_scope:
-      description: Objects below O(key_prefix) that the options leave out, and newer than O(newer_than).
+      description: Objects below O(key_prefix) that the options leave out and that are newer than O(newer_than).
       type: int
       returned: always
     vanished:
-      description: Objects that were deleted after they had been listed and before they were looked at.
+      description: Objects that were deleted after they were listed and before they were checked.
       type: int
       returned: always
   sample:
@@ -186,8 +193,8 @@ counts:
     vanished: 0
 left_out:
   description:
-    - Numbers of paths on disk that are not compared, by reason, such as V(filtered), V(unknown_folder), V(kept_home),
-      V(settling), V(unreadable) or V(symlink).
+    - Number of paths on disk that are not compared, by reason, such as V(filtered), V(unknown_folder), V(local_only),
+      V(too_new), V(unreadable) or V(symlink).
   returned: always
   type: dict
   sample:
@@ -205,23 +212,23 @@ extra:
   elements: str
   sample: ["backups/***"]
 size_differs:
-  description: Some of the objects of another size. Names below the private prefixes are masked.
+  description: Some of the objects with a different size. Names below the private prefixes are masked.
   returned: always
   type: list
   elements: str
   sample: []
 sampled:
-  description: What visitors got, of a sample or with O(full) of everything. All is 0 without O(public_url).
+  description: What visitors get, for a sample or for everything with O(full). All 0 without O(public_url).
   returned: always
   type: dict
   contains:
     public:
-      description: Of files that should be public.
+      description: Files that should be public.
       type: dict
       returned: always
       contains:
-        asked:
-          description: How many were asked for. Fewer than there are, or than O(sample), if nothing answers.
+        requested:
+          description: How many were requested. Fewer than O(sample) if there are not as many, or if nothing answers.
           type: int
           returned: always
         readable:
@@ -229,11 +236,11 @@ sampled:
           type: int
           returned: always
         wrong_type:
-          description: How many of them come with a wrong C(Content-Type).
+          description: How many of them have a wrong C(Content-Type).
           type: int
           returned: always
         wrong_cache_header:
-          description: How many of them come with another C(Cache-Control), and are stored with another one, too.
+          description: How many of them have a different C(Cache-Control), in the response and in the store.
           type: int
           returned: always
         unreadable:
@@ -242,19 +249,19 @@ sampled:
           returned: always
         examples:
           description:
-            - Some that are not as they should be. RV(ignore:reason) is the store's error code, V(NameNotResolved),
-              V(ConnectionRefused), V(TimedOut), V(CertificateNotTrusted), V(CertificateOfOtherHost),
+            - Some that are wrong. RV(ignore:reason) is the store's error code, V(NameNotResolved),
+              V(ConnectionRefused), V(TimedOut), V(TlsFailed), V(CertificateNotTrusted), V(CertificateOfOtherHost),
               V(CertificateExpired), C(HTTP) and the status, or what is wrong with a header.
           type: list
           elements: dict
           returned: always
           contains: &example
             key:
-              description: The file, masked if its name is as good as a password.
+              description: The file, masked if its name must stay secret.
               type: str
               returned: always
             status:
-              description: Status of the answer, V(none) where none came.
+              description: HTTP status of the response, V(none) if there was none.
               type: int
               returned: always
             reason:
@@ -262,16 +269,16 @@ sampled:
               type: str
               returned: always
     private:
-      description: Of files that should be private, and of objects below O(private_prefixes) without a file.
+      description: Files that should be private, and objects below O(private_prefixes) without a file.
       type: dict
       returned: always
       contains:
-        asked:
-          description: How many were asked for.
+        requested:
+          description: How many were requested.
           type: int
           returned: always
         denied:
-          description: How many were denied to visitors.
+          description: How many visitors can't read.
           type: int
           returned: always
         readable:
@@ -279,7 +286,7 @@ sampled:
           type: int
           returned: always
         unanswered:
-          description: How many got no answer, or one that shows neither.
+          description: How many requests got no response, or one that is unclear.
           type: int
           returned: always
         examples:
@@ -289,28 +296,28 @@ sampled:
           returned: always
           contains: *example
   sample:
-    public: {asked: 100, readable: 100, wrong_type: 0, wrong_cache_header: 0, unreadable: 0, examples: []}
-    private: {asked: 2, denied: 2, readable: 0, unanswered: 0, examples: []}
+    public: {requested: 100, readable: 100, wrong_type: 0, wrong_cache_header: 0, unreadable: 0, examples: []}
+    private: {requested: 2, denied: 2, readable: 0, unanswered: 0, examples: []}
 inspected:
-  description: What the store keeps, as far as O(inspect) asks for it, of a sample or with O(full) of everything.
+  description: What the store has, as requested with O(inspect), for a sample or for everything with O(full).
   returned: always
   type: dict
   contains:
     acl:
-      description: What the ACLs say. V(none) without V(acl) in O(inspect).
+      description: The ACLs. V(none) without V(acl) in O(inspect).
       type: dict
       returned: always
       contains:
         objects:
-          description: How many were looked at. The other numbers add up to it.
+          description: How many were checked. This is the sum of the other numbers.
           type: int
           returned: always
         public_as_wanted:
-          description: How many everybody can read, and shall.
+          description: How many are public, as they should be.
           type: int
           returned: always
         private_as_wanted:
-          description: How many grant nothing to everybody or to every account of the provider, and shall not.
+          description: How many are private, as they should be, also for other accounts of the provider.
           type: int
           returned: always
         exposed:
@@ -318,21 +325,21 @@ inspected:
           type: int
           returned: always
         hidden:
-          description: How many should be public, and are not.
+          description: How many are private but should be public.
           type: int
           returned: always
         unknown:
-          description: How many the store did not tell the ACL of, such as by a missing permission.
+          description: How many have an ACL that could not be read, for example because a permission is missing.
           type: int
           returned: always
         examples: &reasons
-          description: Some that are not as they should be, and of those that are unknown one for each reason.
+          description: Some that are wrong, and for the unknown ones an example of each reason.
           type: list
           elements: dict
           returned: always
           contains:
             key:
-              description: The file, masked if its name is as good as a password.
+              description: The file, masked if its name must stay secret.
               type: str
               returned: always
             reason:
@@ -340,54 +347,53 @@ inspected:
               type: str
               returned: always
     headers:
-      description: What the headers are like. V(none) without V(headers) in O(inspect).
+      description: The headers. V(none) without V(headers) in O(inspect).
       type: dict
       returned: always
       contains:
         objects:
-          description: How many were looked at.
+          description: How many were checked.
           type: int
           returned: always
         as_wanted:
-          description: How many have both headers as they should be.
+          description: How many have the right headers.
           type: int
           returned: always
         wrong_type:
-          description: How many have another C(Content-Type) than they should.
+          description: How many have a wrong C(Content-Type).
           type: int
           returned: always
         wrong_cache_header:
-          description: How many have another C(Cache-Control) than O(cache_control).
+          description: How many have a C(Cache-Control) that differs from O(cache_control).
           type: int
           returned: always
         unknown:
-          description: How many the store did not tell the headers of.
+          description: How many have headers that could not be read.
           type: int
           returned: always
         examples: *reasons
     content:
-      description: What the contents are like. V(none) without V(content) in O(inspect).
+      description: The contents. V(none) without V(content) in O(inspect).
       type: dict
       returned: always
       contains:
         objects:
           description:
-            - How many were looked at. Those in RV(counts.size_differs) are not among them. The other numbers add up to
-              it.
+            - How many were checked, without those in RV(counts.size_differs). This is the sum of the other numbers.
           type: int
           returned: always
         same:
-          description: How many have the content of their files.
+          description: How many have the same content as their files.
           type: int
           returned: always
         differs:
-          description: How many have another content of the same size.
+          description: How many have the same size but different content.
           type: int
           returned: always
         unknown:
           description:
-            - How many can't be told. Their ETag is no digest of the content, or they were sent in parts of a size that
-              is not usual, or the file can't be read or has changed meanwhile.
+            - How many can't be compared. Their ETag is not a digest of the content, or they were sent in parts of an
+              uncommon size, or the file can't be read or has changed.
           type: int
           returned: always
         examples: *reasons
@@ -416,7 +422,7 @@ inspected:
     content: {objects: 101, same: 101, differs: 0, unknown: 0, examples: []}
 listable:
   description:
-    - Whether everybody can list the bucket, at the store or at O(public_url). V(none) where no answer shows it.
+    - Whether everybody can list the bucket, at the store or at O(public_url). V(none) if no response shows it.
   returned: always
   type: bool
   sample: false
@@ -427,22 +433,31 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.access import (
-    is_listable_by_everybody,
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import (
+    Boto3MissingError,
+    S3Error,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError, check_base
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError, S3Error
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.masking import (
+    masking_below,
+    unexpected,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
     ConnectionOptionsError,
     connection_argument_spec,
     connection_options,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.anonymous_client import (
+    AddressError,
+    check_base,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.access import is_listable_by_everybody
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.audit import THREADS, Question, audit
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     CACHE_CONTROL,
+    at_least,
     key_prefix_from,
     place_argument_spec,
     rules_from,
@@ -450,14 +465,13 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
-# A store that hangs shall cost a minute or two.
+# A store that hangs must cost only a minute or two.
 _PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "total_max_attempts": 3}}
 
 
-def _question(params: dict[str, Any]) -> Question:
+def _question(params: dict[str, Any], *, check_mode: bool) -> Question:
     for name in ("sample", "limit"):
-        if params[name] < 0:
-            raise SyncError(f"{name}: {params[name]} is too small: use 0 or more")
+        at_least(name, params[name], 0)
     return Question(
         rules=rules_from(params),
         public_url=check_base("public_url", params["public_url"]) if params["public_url"] else None,
@@ -466,11 +480,12 @@ def _question(params: dict[str, Any]) -> Question:
         sample=None if params["full"] else params["sample"],
         limit=params["limit"],
         newer_than=params["newer_than"],
+        extra_file=None if check_mode else params["extra_file"],
     )
 
 
-def _run(params: dict[str, Any]) -> dict[str, Any]:
-    question = _question(params)
+def _run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    question = _question(params, check_mode=check_mode)
     options = connection_options(params)
     client = s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config}), max_pool_connections=THREADS)
     store = Store(lambda: client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
@@ -491,8 +506,9 @@ def main() -> None:
         argument_spec={
             **place_argument_spec(),
             "cache_control": {"type": "str", "default": CACHE_CONTROL},
-            "settle_seconds": {"type": "int", "default": 60},
+            "minimum_age": {"type": "int", "default": 60},
             "newer_than": {"type": "float"},
+            "extra_file": {"type": "path"},
             "public_url": {"type": "str"},
             "public_ca_bundle": {"type": "path"},
             "inspect": {
@@ -509,9 +525,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = _run(module.params)
-    except (AddressError, ConnectionOptionsError, Boto3MissingError, S3Error, SyncError) as error:
+        result = _run(module.params, check_mode=module.check_mode)
+    except S3Error as error:
+        module.fail_json(msg=masking_below(module.params["private_prefixes"]).text(str(error)))
+    except (AddressError, ConnectionOptionsError, Boto3MissingError, SyncError) as error:
         module.fail_json(msg=str(error))
+    except Exception as error:  # noqa: BLE001 - any error's text may contain names that must not be shown
+        module.fail_json(**unexpected(error, module.params["private_prefixes"]))
     module.exit_json(changed=False, **result)
 
 

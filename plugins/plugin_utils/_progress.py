@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From snapshots of a run to words for people. Pure: the clock is a parameter."""
+"""Turns snapshots of a run into lines for people. Pure: the clock is a parameter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import deque
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import DELETING, Snapshot
 
-# A run that is shorter is not worth a line.
+# A shorter run is not worth a line.
 FIRST_SECONDS = 3.0
 _SHORTEST_SECONDS = 10.0
 _LONGEST_SECONDS = 60.0
@@ -21,7 +21,7 @@ _STALLED_SECONDS = 30.0
 
 
 class Timetable:
-    """When to show a line: soon, then every ten seconds, and ever more seldom, down to once a minute."""
+    """When to show a line: soon, then every ten seconds, and gradually less often, down to once a minute."""
 
     def __init__(self, now: float) -> None:
         self._next = now + FIRST_SECONDS
@@ -36,20 +36,20 @@ class Timetable:
         return True
 
     def postpone(self, now: float) -> None:
-        """Have the line that was due a little later, since there was nothing to show."""
+        """Postpone the line that was due, since there was nothing to show."""
         self._next = now + FIRST_SECONDS
         self._interval = _SHORTEST_SECONDS
 
 
 class Meter:
-    """Turns the snapshots of one run, as they come, into lines with a rate and the time that is left."""
+    """Turns the snapshots of one run, as they arrive, into lines with a rate and the remaining time."""
 
     def __init__(self) -> None:
         self._recent: deque[Snapshot] = deque()
         self._changed = 0.0
 
     def take(self, snapshot: Snapshot, now: float) -> None:
-        """Note a snapshot. One of another run than the last one's begins anew."""
+        """Record a snapshot. A snapshot of another run starts over."""
         if self._recent and self._recent[-1].process != snapshot.process:
             self._recent.clear()
         if self._recent and self._recent[-1].seconds >= snapshot.seconds:
@@ -60,7 +60,7 @@ class Meter:
             self._recent.popleft()
 
     def line(self, now: float) -> str:
-        """Return how far the run is, or nothing as long as there are no figures."""
+        """Return the progress of the run, or nothing as long as there are no figures."""
         if not self._recent:
             return ""
         latest = self._recent[-1]
@@ -75,7 +75,7 @@ class Meter:
         return ", ".join(word for word in words if word)
 
     def end(self) -> str:
-        """Return what came of the run in the end, in figures, or nothing if there were none."""
+        """Return the final figures of the run, or nothing if there were none."""
         if not self._recent:
             return ""
         latest = self._recent[-1]
@@ -92,16 +92,16 @@ class Meter:
     @staticmethod
     def _amount(latest: Snapshot) -> str:
         if latest.stage == DELETING:
-            return f"{latest.deleted:,} of {_several(latest.doomed, 'object', 'objects')} deleted"
+            return f"{latest.deleted:,} of {_several(latest.marked_for_deletion, 'object', 'objects')} deleted"
         if latest.total_files is None or latest.total_bytes is None:
             return f"{_several(latest.done_files, 'file', 'files')}, {size(latest.done_bytes)} so far"
         about = "" if latest.walked else "about "
-        files, total = max(latest.total_files, latest.seen_files), max(latest.total_bytes, latest.seen_bytes)
+        files, total = max(latest.total_files, latest.walked_files), max(latest.total_bytes, latest.walked_bytes)
         part = f" ({100 * latest.done_bytes // total} %)" if total else ""
         return f"{latest.done_files:,} of {about}{files:,} files, {size(latest.done_bytes)} of {size(total)}{part}"
 
     def _speeds(self) -> tuple[float, float, float]:
-        """Return files and bytes done and bytes sent, each a second; of late, or on the whole if there is no past."""
+        """Return files done, bytes done and bytes sent per second: recently, or on average if there is no history."""
         latest = self._recent[-1]
         before = self._recent[0] if len(self._recent) > 1 else Snapshot(latest.process)
         seconds = latest.seconds - before.seconds
@@ -120,7 +120,7 @@ class Meter:
         return f"{files:,.0f} files/s" if files >= 1 else ""
 
     def _time_left(self, latest: Snapshot) -> str:
-        """Return the time that is left by the slower of the two, the number of files and their bytes."""
+        """Return the remaining time, by the slower of the two: the number of files or their bytes."""
         if latest.stage == DELETING or latest.total_files is None or latest.total_bytes is None:
             return ""
         files, done, _sent = self._speeds()
@@ -137,7 +137,7 @@ class Meter:
 
 
 def size(amount: float) -> str:
-    """Return a number of bytes for people, in powers of a thousand as disks and stores are sold."""
+    """Return a number of bytes for people, with decimal prefixes as for disks and stores."""
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 999.95 or (unit == "B" and amount < 1000):
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.systemd_files import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.readers.systemd import (
     parse_environment_file,
 )
 
@@ -37,7 +37,7 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=40).map("".join)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(TEXTS, min_size=AT_ONCE, max_size=AT_ONCE))
 @example(texts=["A='x'\"y\" z\nB=1 # no comment\n", "# goes on \\\nA=1\nB=2\n", "A=x\\\n  y\nexport B=1\nC1 = 'a\nb'"])
 def test_systemd_takes_the_same(folder, readers, texts):

@@ -12,7 +12,7 @@ import time
 import pytest
 from minio_users import minio_user
 from stores.fixtures import new_bucket
-from sync_world import COLLECTION, Visitor, World
+from sync_world import COLLECTION, StoreWorld, Visitor
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.audit import Question, audit
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection
@@ -31,7 +31,7 @@ def run(world, **options):
     arguments = {
         "src": str(world.src),
         "bucket": world.bucket,
-        "settle_seconds": 0,
+        "minimum_age": 0,
         "inspect": ALL,
         "full": True,
         **world.store.module_options(),
@@ -60,7 +60,7 @@ def reasons(found):
 
 @pytest.fixture
 def world(rgw, tmp_path):
-    world = World(rgw, new_bucket(rgw), tmp_path)
+    world = StoreWorld(rgw, new_bucket(rgw), tmp_path)
     for key in PUBLIC:
         world.write(key, b"\x89PNG\r\n\x1a\n" + key.encode())
     world.write(PRIVATE[0], b"archive")
@@ -92,8 +92,8 @@ def test_a_fresh_sync_is_as_it_should_be(world, prefix):
     assert counts(inspected["content"]) == {"objects": 6, "same": 6}
     assert [inspected[aspect]["examples"] for aspect in ALL] == [[], [], []]
     if not prefix:
-        assert counts(found["sampled"]["public"]) == {"asked": 4, "readable": 4}
-        assert counts(found["sampled"]["private"]) == {"asked": 2, "denied": 2}
+        assert counts(found["sampled"]["public"]) == {"requested": 4, "readable": 4}
+        assert counts(found["sampled"]["private"]) == {"requested": 2, "denied": 2}
 
 
 def test_each_drift_is_found(world):
@@ -130,7 +130,7 @@ def test_each_drift_is_found(world):
         (ODD, f"cache header missing instead of {CACHE}"),
     }
     assert counts(inspected["content"]) == {"objects": 6, "same": 5, "differs": 1}
-    assert reasons(inspected["content"]) == {(ODD, "another content of the same size")}
+    assert reasons(inspected["content"]) == {(ODD, "different content of the same size")}
     # An independent client says the same of the type and of the cache header.
     heads = {key: client.head_object(Bucket=bucket, Key=key) for key in PUBLIC}
     assert [key for key, head in heads.items() if head.get("CacheControl") != CACHE] == [ODD]
@@ -176,7 +176,7 @@ def test_objects_in_parts(world):
     inspected = run(world)["inspected"]["content"]
     assert counts(inspected) == {"objects": 7, "same": 6, "unknown": 1}
     assert reasons(inspected) == {
-        ("cache/large.mp4", "the object has another content, or was sent in parts of another size")
+        ("cache/large.mp4", "the object has different content, or was sent in parts of another size")
     }
 
 
@@ -191,7 +191,7 @@ def test_an_object_that_vanishes_meanwhile_is_no_error(world):
     world.done()
     client = world.client
     defaults = {name: option.get("default") for name, option in place_argument_spec().items()}
-    rules = rules_from({**defaults, "settle_seconds": 0})
+    rules = rules_from({**defaults, "minimum_age": 0})
 
     class Vanishing(Store):
         def listing(self):
@@ -206,11 +206,11 @@ def test_an_object_that_vanishes_meanwhile_is_no_error(world):
     source.close()
     assert (found["counts"]["present"], found["counts"]["missing"], found["counts"]["vanished"]) == (6, 0, 2)
     assert counts(found["inspected"]["acl"]) == {"objects": 4, "public_as_wanted": 3, "private_as_wanted": 1}
-    assert (found["sampled"]["public"]["asked"], found["sampled"]["public"]["unreadable"]) == (3, 0)
+    assert (found["sampled"]["public"]["requested"], found["sampled"]["public"]["unreadable"]) == (3, 0)
 
 
 def test_with_a_policy_only_the_acls_of_private_objects_count(minio, tmp_path):
-    world = World(minio, new_bucket(minio), tmp_path)
+    world = StoreWorld(minio, new_bucket(minio), tmp_path)
     for key in PUBLIC:
         world.write(key, b"\x89PNG\r\n\x1a\n")
     world.write(PRIVATE[0])
@@ -230,7 +230,7 @@ def test_with_a_policy_only_the_acls_of_private_objects_count(minio, tmp_path):
     assert counts(found["inspected"]["headers"]) == {"objects": 5, "as_wanted": 5}
     # The policy forgets a folder: the ACLs can't show it, visitors do.
     assert not is_open(world, ODD)
-    assert counts(found["sampled"]["public"]) == {"asked": 4, "readable": 2, "unreadable": 2}
+    assert counts(found["sampled"]["public"]) == {"requested": 4, "readable": 2, "unreadable": 2}
 
     world.client.put_object(Bucket=world.bucket, Key="accounts/closed.png", Body=b"y", ContentType="image/png")
     world.write("accounts/closed.png", b"y", 0o600)
@@ -240,7 +240,7 @@ def test_with_a_policy_only_the_acls_of_private_objects_count(minio, tmp_path):
 
 
 def test_in_an_open_bucket_nothing_private_may_be(minio, tmp_path):
-    world = World(minio, new_bucket(minio), tmp_path)
+    world = StoreWorld(minio, new_bucket(minio), tmp_path)
     world.write(PRIVATE[0])
     world.write("accounts/a.png")
     statement = {
@@ -251,20 +251,23 @@ def test_in_an_open_bucket_nothing_private_may_be(minio, tmp_path):
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     world.client.put_bucket_policy(Bucket=world.bucket, Policy=policy)
-    assert world.done(exposure="bucket") == {"upload": 1}
-    assert run(world, exposure="bucket")["counts"]["exposed"] == 0
+    assert world.done(exposure="open_bucket") == {"upload": 1}
+    assert run(world, exposure="open_bucket")["counts"]["exposed"] == 0
     for key in (PRIVATE[0], "backups/dumps/secret-1b.zip"):
         world.client.put_object(Bucket=world.bucket, Key=key, Body=b"x")
         assert is_open(world, key)
     found = run(
-        world, exposure="bucket", public_url=f"{minio.endpoint_url}/{world.bucket}", public_ca_bundle=minio.ca_bundle
+        world,
+        exposure="open_bucket",
+        public_url=f"{minio.endpoint_url}/{world.bucket}",
+        public_ca_bundle=minio.ca_bundle,
     )
     assert (found["counts"]["exposed"], found["sampled"]["private"]["readable"]) == (2, 2)
 
 
 def test_a_key_that_may_not_read_acls_learns_so_and_the_rest(minio, tmp_path):
     # MinIO guards GetObjectAcl by a permission of its own, which the instance's key has not.
-    world = World(minio, new_bucket(minio), tmp_path)
+    world = StoreWorld(minio, new_bucket(minio), tmp_path)
     for number in range(200):
         world.write(f"cache/{number}.png", os.urandom(9))
     world.done()

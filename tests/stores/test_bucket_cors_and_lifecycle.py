@@ -13,8 +13,8 @@ from ansible.module_utils import basic
 from botocore.exceptions import ClientError
 from stores.fixtures import new_bucket
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_options
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import connection_options
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_bucket_rules
 
 CORS = {

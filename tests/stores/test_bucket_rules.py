@@ -226,7 +226,7 @@ def test_a_public_access_block_is_named(run, rgw):
         ({"secret_key": "wrong-secret"}, "secret key does not fit"),
         ({"access_key": "nobody", "secret_key": "wrong-secret"}, "does not know this access key"),
         ({"aws_ca_bundle": None}, "set aws_ca_bundle"),
-        ({"endpoint_url": "https://127.0.0.1:9"}, "can't be reached"),
+        ({"endpoint_url": "https://127.0.0.1:9"}, "nothing listens"),
         ({"aws_ca_bundle": "/nonexistent/ca.pem"}, "aws_ca_bundle /nonexistent/ca.pem is not a file"),
     ],
 )

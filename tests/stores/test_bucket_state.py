@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from stores.fixtures import new_bucket
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket_state import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.state import (
     BucketState,
-    look_at,
+    read_state,
     refusal_of,
     warnings_of,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_options
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import connection_options
 
 OPEN = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), False)
 # For a bucket that was just made.
@@ -28,7 +28,7 @@ FRESH = {
 @pytest.mark.parametrize("kind", FRESH)
 def test_a_bucket_that_was_just_made(request, kind):
     store = request.getfixturevalue(kind)
-    state = look_at(store.client(), new_bucket(store))
+    state = read_state(store.client(), new_bucket(store))
     assert state == FRESH[kind]
     assert (refusal_of(state), warnings_of(state)) == (None, [])
 
@@ -38,7 +38,7 @@ def test_a_bucket_that_keeps_old_versions(request, kind):
     store = request.getfixturevalue(kind)
     bucket = new_bucket(store)
     store.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    state = look_at(store.client(), bucket)
+    state = read_state(store.client(), bucket)
     assert state.versioning == "Enabled"
     assert "old versions" in warnings_of(state)[0]
     store.client().put_object(Bucket=bucket, Key="x", Body=b"x")
@@ -51,7 +51,7 @@ def test_a_bucket_with_object_lock(request, kind):
     store = request.getfixturevalue(kind)
     bucket = new_bucket(store) + "-l"
     store.client().create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
-    state = look_at(store.client(), bucket)
+    state = read_state(store.client(), bucket)
     assert (state.object_lock, state.versioning) == (True, "Enabled")
     assert len(warnings_of(state)) == 2
 
@@ -61,7 +61,7 @@ def test_a_bucket_with_encryption(moto, algorithm, refused):
     bucket = new_bucket(moto)
     default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}
     moto.client().put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [default]})
-    state = look_at(moto.client(), bucket)
+    state = read_state(moto.client(), bucket)
     assert state.encryption == algorithm
     assert (refusal_of(state) is not None) is refused
 
@@ -69,4 +69,4 @@ def test_a_bucket_with_encryption(moto, algorithm, refused):
 def test_a_key_that_may_not_ask_is_told_nothing(minio):
     bucket = new_bucket(minio)
     options = {**minio.module_options(), "access_key": "nobody", "secret_key": "no-secret-at-all"}
-    assert look_at(s3_client(connection_options(options)), bucket) == BucketState()
+    assert read_state(s3_client(connection_options(options)), bucket) == BucketState()

@@ -12,7 +12,7 @@ import yaml
 from botocore.exceptions import ClientError
 from jinja2.nativetypes import NativeEnvironment
 from stores.fixtures import new_bucket
-from sync_world import World
+from sync_world import StoreWorld
 
 STORAGE = Path(__file__).resolve().parents[2] / "roles/mastodon_s3/vars/main/storage.yml"
 # SeaweedFS 4.48 refuses policies that name these actions. It needs neither: parts are listed by s3:ListParts there.
@@ -92,7 +92,7 @@ def code(call, **arguments):
 @pytest.fixture(params=IDENTITIES)
 def lent(request, tmp_path):
     store = request.getfixturevalue(request.param)
-    return Lent(World(store, new_bucket(store), tmp_path))
+    return Lent(StoreWorld(store, new_bucket(store), tmp_path))
 
 
 def test_the_key_does_what_mastodon_does(lent):
@@ -116,8 +116,8 @@ def test_the_key_does_what_mastodon_does(lent):
     given_up = client.create_multipart_upload(**large)["UploadId"]
     client.abort_multipart_upload(**large, UploadId=given_up)
     client.delete_object(**thing)
-    doomed = {"Objects": [{"Key": "cache/b.png"}, {"Key": "cache/large.mp4"}]}
-    assert "Errors" not in client.delete_objects(Bucket=bucket, Delete=doomed)
+    deletion = {"Objects": [{"Key": "cache/b.png"}, {"Key": "cache/large.mp4"}]}
+    assert "Errors" not in client.delete_objects(Bucket=bucket, Delete=deletion)
     assert lent.world.objects() == {}
 
 
@@ -168,5 +168,5 @@ def test_the_key_is_enough_for_a_migration(lent):
     (world.src / "accounts/a.png").unlink()
     assert world.done(**options) == {"delete": 1}
     world.write("accounts/late.png", b"late")
-    assert world.done(exposure="policy", authority="bucket", **lent.key) == {"upload": 1}
+    assert world.done(exposure="policy", source_of_truth="bucket", **lent.key) == {"upload": 1}
     assert world.objects() == {"accounts/late.png": 4, "cache/large.mp4": len(LARGE), "backups/a.zip": 7}

@@ -16,8 +16,8 @@ import pytest
 from minio_users import minio_user
 from stores.fixtures import new_bucket
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import access
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import connection_options
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import connection_options
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe import access
 
 MODULES = "ansible_collections.fediverse.mastodon_s3.plugins.modules"
 CACHE = "public, max-age=315576000, immutable"
@@ -93,6 +93,22 @@ def test_wrong_credentials(enforcing):
     assert (unknown["problem"]["code"], unknown["credentials_accepted"]) == ("InvalidAccessKeyId", False)
 
 
+@pytest.mark.parametrize("kind", ["minio", "rgw", "seaweedfs", "versitygw"])
+def test_plain_http_to_the_port_that_speaks_tls(request, kind):
+    store = request.getfixturevalue(kind)
+    found = storage(store, new_bucket(store), endpoint_url=store.endpoint_url.replace("https:", "http:"))
+    assert (found["usable"], found["problem"]["code"], found["answers"]) == (False, "TlsExpected", True)
+    assert found["problem"]["remedy"] == "Begin endpoint_url with https://, not http://"
+
+
+def test_a_bucket_of_somebody_else(minio):
+    bucket = new_bucket(minio)
+    user = minio_user(minio, [{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::another-bucket"}])
+    found = storage(minio, bucket, **user)
+    assert (found["problem"]["code"], found["bucket_allowed"]) == ("AccessDenied", False)
+    assert f"bucket {bucket} belongs to another account" in found["problem"]["message"]
+
+
 def test_an_authority_that_nobody_trusts(enforcing):
     if not enforcing.ca_bundle:
         pytest.fail("this store should speak TLS with a private authority")
@@ -117,7 +133,7 @@ def test_a_wrong_clock_is_named(minio, monkeypatch):
     )
     monkeypatch.setattr(access.time, "time", lambda: epoch() + ahead.total_seconds())
     bucket = new_bucket_by_another_process(minio)
-    found = access.look(connection_options(minio.module_options()), bucket)
+    found = access.check_access(connection_options(minio.module_options()), bucket)
     assert (found.usable, found.problem.code) == (False, "RequestTimeTooSkewed")
     assert abs(found.clock_offset - 1200) <= 3
 
@@ -196,7 +212,7 @@ class Laid:
                 "src": str(self.tree),
                 "bucket": self.bucket,
                 "key_prefix": self.prefix,
-                "settle_seconds": 0,
+                "minimum_age": 0,
                 "public_url": f"{base}/{self.prefix}",
                 "public_ca_bundle": self.store.ca_bundle,
                 **options,
@@ -233,14 +249,14 @@ def test_tree_and_bucket_alike(rgw, tree, prefix):
     }
     assert found["sampled"] == {
         "public": {
-            "asked": 10,
+            "requested": 10,
             "readable": 10,
             "wrong_type": 0,
             "wrong_cache_header": 0,
             "unreadable": 0,
             "examples": [],
         },
-        "private": {"asked": 2, "denied": 2, "readable": 0, "unanswered": 0, "examples": []},
+        "private": {"requested": 2, "denied": 2, "readable": 0, "unanswered": 0, "examples": []},
     }
     assert found["listable"] is False
     assert found["left_out"] == {}
@@ -272,7 +288,12 @@ def test_each_difference_is_found(rgw, tree):
     assert (found["counts"]["extra"], found["extra"]) == (2, ["backups/***", KEY.format(2)])
     assert found["left_out"] == {"unknown_folder": 1}
     public, private = found["sampled"]["public"], found["sampled"]["private"]
-    assert (public["asked"], public["unreadable"], public["wrong_type"], public["wrong_cache_header"]) == (4, 1, 1, 1)
+    assert (public["requested"], public["unreadable"], public["wrong_type"], public["wrong_cache_header"]) == (
+        4,
+        1,
+        1,
+        1,
+    )
     assert {(example["key"], example["status"]) for example in public["examples"]} == {
         ("accounts/closed.png", 403),
         ("accounts/type.webp", 200),
@@ -280,7 +301,7 @@ def test_each_difference_is_found(rgw, tree):
     }
     assert "AccessDenied" in {example["reason"] for example in public["examples"]}
     # The archive without a file is asked for, too.
-    assert (private["asked"], private["readable"], private["denied"]) == (2, 1, 1)
+    assert (private["requested"], private["readable"], private["denied"]) == (2, 1, 1)
     assert private["examples"] == [{"key": "backups/***", "status": 200, "reason": "readable by everybody"}]
     assert "open.zip" not in json.dumps(found)
     assert "only-there" not in json.dumps(found)
@@ -307,7 +328,7 @@ def test_more_than_a_page_and_a_bounded_sample(rgw, tree):
             laid.stored(key)
     found = laid.compare(sample=10, limit=5)
     assert (found["counts"]["files"], found["counts"]["present"], found["missing"]) == (1100, 1099, ["cache/0/777.png"])
-    assert (found["sampled"]["public"]["asked"], found["sampled"]["public"]["readable"]) == (10, 10)
+    assert (found["sampled"]["public"]["requested"], found["sampled"]["public"]["readable"]) == (10, 10)
 
 
 def policy(bucket, *actions, resource):
@@ -332,7 +353,7 @@ def test_policy_mode(minio, tree):
     laid.file("media_attachments/home.png", mode=0o600)
     found = laid.compare(exposure="policy")
     assert (found["counts"]["missing"], found["counts"]["exposed"]) == (0, 0)
-    assert found["left_out"] == {"kept_home": 1}
+    assert found["left_out"] == {"local_only": 1}
     assert (found["sampled"]["public"]["readable"], found["sampled"]["private"]["denied"]) == (1, 1)
 
     laid.stored("media_attachments/home.png")
@@ -347,7 +368,7 @@ def test_a_store_that_ignores_acls_is_found_out(minio, tree):
     laid.stored(KEY.format(1), acl="public-read")
     assert visitor_status(minio, laid.bucket, KEY.format(1)) == 403
     public = laid.compare()["sampled"]["public"]
-    assert (public["asked"], public["unreadable"]) == (1, 1)
+    assert (public["requested"], public["unreadable"]) == (1, 1)
     assert public["examples"][0]["reason"] == "AccessDenied"
 
 
@@ -373,5 +394,5 @@ def test_a_certificate_that_visitors_do_not_trust(minio, tree):
         laid.stored(f"cache/{number}.png")
     public = laid.compare(public_ca_bundle=None, full=True)["sampled"]["public"]
     assert public["readable"] == 0
-    assert 3 <= public["asked"] == public["unreadable"] < 150
+    assert 3 <= public["requested"] == public["unreadable"] < 150
     assert {example["reason"] for example in public["examples"]} == {"CertificateNotTrusted"}

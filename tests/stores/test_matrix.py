@@ -11,9 +11,9 @@ import json
 import uuid
 
 import pytest
+from anonymous_watcher import AnonymousWatcher
 from expectations import ROWS
-from onlooker import Onlooker
-from sync_world import Visitor, World
+from sync_world import StoreWorld, Visitor
 
 CACHE = "public, max-age=315576000, immutable"
 TYPES = {"png": "image/png", "webp": "image/webp", "mp4": "video/mp4", "zip": "application/zip"}
@@ -42,7 +42,7 @@ class Migration:
     def __init__(self, row, store, path):
         self.row, self.store = row, store
         self.bucket = f"test-{uuid.uuid4().hex[:16]}"
-        self.world = World(store, self.bucket, path)
+        self.world = StoreWorld(store, self.bucket, path)
         self.client = store.client()
         self.suspended = set()
         self.gone = set()
@@ -112,7 +112,7 @@ class Migration:
             src=str(self.world.src),
             bucket=self.bucket,
             exposure=self.row.exposure,
-            settle_seconds=0,
+            minimum_age=0,
             public_url=f"{self.store.endpoint_url}/{self.bucket}",
             **({"public_ca_bundle": self.store.ca_bundle} if self.store.ca_bundle else {}),
         )
@@ -124,7 +124,7 @@ class Migration:
     def expected(self):
         """Keys that the bucket must hold in the end."""
         on_disk = {*AVATARS, *MEDIA, LARGE, SPACED, *ARCHIVES, NEW, NEW_SUSPENDED, LATE, LATE_SUSPENDED} - self.gone
-        at_home = {"acl": set(), "policy": self.suspended, "bucket": {*self.suspended, *ARCHIVES}}
+        at_home = {"acl": set(), "policy": self.suspended, "open_bucket": {*self.suspended, *ARCHIVES}}
         return on_disk - at_home[self.row.exposure]
 
 
@@ -151,37 +151,37 @@ def test_a_migration(row, request, tmp_path, judge):
         migration.open_by_policy()
     migration.write(*AVATARS, *MEDIA, LARGE, SPACED, *ARCHIVES, IMPORT)
     migration.suspend(*SUSPENDED_BEFORE)
-    with Onlooker(migration.store, migration.bucket, migration.private()) as onlooker:
+    with AnonymousWatcher(migration.store, migration.bucket, migration.private()) as watcher:
         first = migration.sync(delete="own")
         assert first == {"upload": len(migration.expected() & set(migration.world.files()))}
-        live_on(migration, onlooker, cell)
+        live_on(migration, watcher, cell)
         judge_by_audit(migration, cell)
-        switch(migration, onlooker, cell)
-        onlooker.wait()
+        switch(migration, watcher, cell)
+        watcher.wait()
     with cell("polled"):
-        assert onlooker.troubles == []
-        assert onlooker.answers > 100
-        assert onlooker.seen == []
+        assert watcher.troubles == []
+        assert watcher.answers > 100
+        assert watcher.exposed == []
     judge_the_end(migration, cell)
 
 
-def live_on(migration, onlooker, cell):
+def live_on(migration, watcher, cell):
     """Between two rounds more is suspended, something is opened again, some goes and some comes."""
     migration.suspended.remove(REOPENED)
-    onlooker.remove(REOPENED)
+    watcher.remove(REOPENED)
     (migration.world.src / REOPENED).chmod(0o644)
     migration.remove(*GONE_BEFORE)
     migration.write(NEW)
     migration.write_suspended(NEW_SUSPENDED)
-    onlooker.add(NEW_SUSPENDED)
+    watcher.add(NEW_SUSPENDED)
     migration.suspend(*SUSPENDED_LATER)
     second = migration.sync(delete="own")
-    onlooker.add(*SUSPENDED_LATER)
-    onlooker.wait()
+    watcher.add(*SUSPENDED_LATER)
+    watcher.wait()
     with cell("suspended"):
         shut = seen_by_visitors(migration.store, migration.bucket, SUSPENDED_LATER)
         assert {answer.status for answer in shut.values()} <= {403, 404}
-        moved = {"set_acl": 5} if migration.row.exposure == "acl" else {"withdraw": 4}
+        moved = {"set_acl": 5} if migration.row.exposure == "acl" else {"delete_private": 4}
         assert second == {"upload": 2, "delete": 3, **moved}
 
 
@@ -192,31 +192,31 @@ def judge_by_audit(migration, cell):
         names = ("missing", "size_differs", "extra", "exposed")
         assert {name: found["counts"][name] for name in names} == dict.fromkeys(names, 0)
         public, private = found["sampled"]["public"], found["sampled"]["private"]
-        assert public["asked"] == public["readable"] > 50
+        assert public["requested"] == public["readable"] > 50
         assert public["wrong_type"] == public["wrong_cache_header"] == 0
         assert private["readable"] == private["unanswered"] == 0
         assert found["listable"] is False
 
 
-def switch(migration, onlooker, cell):
+def switch(migration, watcher, cell):
     """From here on the bucket is the truth: what appeared late arrives, the last suspensions are carried out."""
     migration.write(LATE)
     migration.write_suspended(LATE_SUSPENDED)
-    onlooker.add(LATE_SUSPENDED)
+    watcher.add(LATE_SUSPENDED)
     migration.suspend(*SUSPENDED_AT_THE_SWITCH)
     migration.client.delete_object(Bucket=migration.bucket, Key=GONE_IN_THE_BUCKET)
     migration.gone.add(GONE_IN_THE_BUCKET)
     # A file that is missing says nothing any more.
     (migration.world.src / AVATARS[0]).unlink()
     with cell("switch"):
-        late = migration.sync(authority="bucket")
-        onlooker.add(*SUSPENDED_AT_THE_SWITCH)
-        moved = {"upload": 2, "set_acl": 2} if migration.row.exposure == "acl" else {"upload": 1, "withdraw": 2}
+        late = migration.sync(source_of_truth="bucket")
+        watcher.add(*SUSPENDED_AT_THE_SWITCH)
+        moved = {"upload": 2, "set_acl": 2} if migration.row.exposure == "acl" else {"upload": 1, "delete_private": 2}
         assert late == moved
         assert GONE_IN_THE_BUCKET not in migration.world.objects()
         assert AVATARS[0] in migration.world.objects()
     with cell("again"):
-        assert migration.sync(authority="bucket") == {}
+        assert migration.sync(source_of_truth="bucket") == {}
 
 
 def judge_the_end(migration, cell):

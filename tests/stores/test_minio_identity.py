@@ -197,7 +197,7 @@ def test_a_run_that_is_killed_is_mended_by_the_next(run, minio, admin, wish, mon
 
 def _converge(options, minio, wanted):
     there = rooms.Admin(options, (minio.access_key, minio.secret_key, None))
-    there.obey(wanted, minio_identity.plan(wanted, there.look(wanted)), wanted.secret_key)
+    there.execute(wanted, minio_identity.plan(wanted, there.read(wanted)), wanted.secret_key)
 
 
 def test_check_mode_predicts_and_changes_nothing(run, admin, wish):
@@ -247,7 +247,7 @@ def test_a_policy_that_somebody_else_has_stays(run, minio, admin, wish):
     assert f"attached to user {neighbour}, too" in run(changed, user_secret_key=SECRET)["msg"]
     result = run({"name": wish["name"], "policy_name": wish["policy_name"], "state": "absent"})
     assert result["changed"]
-    assert f"user {neighbour} has it, too" in json.dumps(result["warnings"])
+    assert f"also attached to user {neighbour}" in json.dumps(result["warnings"])
     assert wish["policy_name"] in policies(admin)
     assert code(client(minio, neighbour, "neighbours-secret").list_objects_v2, Bucket=bucket_of(wish)) == "OK"
 
@@ -256,7 +256,7 @@ def test_somebody_elses_user_keeps_its_key(run, minio, admin, wish):
     admin.user_add(access_key=wish["name"], secret_key="their-own-secret")
     admin.attach_policy(policies=["readonly"], user=wish["name"])
     for options in ({"user_secret_key": SECRET}, {}, {"state": "absent"}):
-        assert "somebody else's" in run(wish, **options)["msg"]
+        assert "another application" in run(wish, **options)["msg"]
     assert wish["policy_name"] not in policies(admin)
     assert code(client(minio, wish["name"], "their-own-secret").list_buckets) == "OK"
 
@@ -267,11 +267,11 @@ def test_somebody_elses_user_keeps_its_key(run, minio, admin, wish):
         ({"secret_key": "wrong-secret"}, "secret key does not fit the access key"),
         ({"access_key": "nobody", "secret_key": "wrong-secret"}, "does not know this access key"),
         ({"aws_ca_bundle": None}, "set aws_ca_bundle"),
-        ({"endpoint_url": "https://127.0.0.1:9"}, "MinIO can't be reached; check endpoint_url"),
+        ({"endpoint_url": "https://127.0.0.1:9"}, "nothing listens at endpoint_url; check host and port"),
         ({"endpoint_url": None}, "endpoint_url is missing"),
         ({"name": "ab"}, "write 3 to 20 letters"),
         ({"policy": {"Statement": [{"Effect": "Allow", "Action": "s3:Nonsense", "Resource": "arn:aws:s3:::m"}]}},
-         "MinIO refused it (XMinio"),
+         "MinIO refused the request (XMinio"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_the_remedy(run, admin, wish, options, named):

@@ -33,7 +33,7 @@ def start(store, bucket, **options):
     return process
 
 
-def look(store, bucket, **options):
+def result_of(store, bucket, **options):
     out, err = start(store, bucket, **options).communicate(timeout=240)
     assert "X-Amz-Signature" not in out + err
     assert options.get("secret_key", store.secret_key) not in out + err
@@ -45,7 +45,7 @@ def look(store, bucket, **options):
 
 
 def probe(store, bucket, **options):
-    found = look(store, bucket, **options)["probe"]
+    found = result_of(store, bucket, **options)["probe"]
     assert found["complete"] is True
     assert found["leftovers"] == []
     return found
@@ -63,7 +63,7 @@ def opened(bucket, *resources, action="s3:GetObject"):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-class Known(NamedTuple):
+class KnownStore(NamedTuple):
     """What is known of a store from its documentation, its source or other clients."""
 
     verdict: str
@@ -80,19 +80,19 @@ class Known(NamedTuple):
 NO_ACLS = (False, "AccessControlListNotSupported")
 KNOWN = {
     # Takes ACLs with a PUT and forgets them; answers CORS for every origin by itself.
-    "minio": Known("ignored", False, (False, "NotImplemented"), True, (True,), None, None, "policy"),
+    "minio": KnownStore("ignored", False, (False, "NotImplemented"), True, (True,), None, None, "policy"),
     # Has ACLs; version 16 wants a Content-Length where a body has a trailer.
-    "rgw": Known("honoured", True, (True, ""), False, (False,), None, False, "acl"),
+    "rgw": KnownStore("honoured", True, (True, ""), False, (False,), None, False, "acl"),
     # Answers CORS for every origin by itself; speaks plain HTTP here.
-    "moto": Known("honoured", True, (True, ""), True, (None,), None, False, "acl"),
+    "moto": KnownStore("honoured", True, (True, ""), True, (None,), None, False, "acl"),
     # Stores ACLs, and does not heed them.
-    "seaweedfs": Known("ignored", False, (True, ""), True, (True,), "BucketOwnerEnforced", None, "policy"),
+    "seaweedfs": KnownStore("ignored", False, (True, ""), True, (True,), "BucketOwnerEnforced", None, "policy"),
     # Leaves the end of a trailer unread now and then, and takes it for the connection's next request.
-    "versitygw": Known(
+    "versitygw": KnownStore(
         "ignored", False, (False, "NotImplemented"), False, (True, False), "BucketOwnerEnforced", None, "policy"
     ),
     # A new bucket since April 2023; Ceph behind it.
-    "aws": Known(
+    "aws": KnownStore(
         "unsupported",
         False,
         NO_ACLS,
@@ -157,7 +157,7 @@ def test_visitors_trust_whatever_certificate_if_the_key_does(minio):
 def test_without_the_option_nothing_is_written(minio):
     bucket = new_bucket(minio)
     minio.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    assert look(minio, bucket, probe=False)["probe"] is None
+    assert result_of(minio, bucket, probe=False)["probe"] is None
     # A versioned bucket would show what had been there.
     assert "Versions" not in minio.client().list_object_versions(Bucket=bucket)
 
@@ -195,7 +195,7 @@ def test_what_a_policy_opens_is_seen(kind, request):
     assert found["open_to_everybody"] == {"public_prefix": True, "private_prefix": True, "list": False}
     assert found["acl"]["verdict"] == "ignored"
     said = found["recommendation"]
-    assert said["exposure"] == "bucket"
+    assert said["exposure"] == "open_bucket"
     assert any("private prefix" in warning for warning in said["warnings"])
 
 

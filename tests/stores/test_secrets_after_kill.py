@@ -147,8 +147,9 @@ def test_the_task_that_writes_the_key_makes_no_file_of_it(host):
         )
     assert secret.encode() not in validating
     held = _holding(host, secret, variables)
-    assert [Path(path).parent for path in held] == [host], "only the file that is being validated, next to the env file"
+    assert len(held) == 1, "only the copy that is being validated"
     assert Path(held[0]).stat().st_mode & 0o077 == 0
+    assert Path(held[0]).parent.stat().st_mode & 0o077 == 0, "in the module's own temporary folder"
     _kill_all(host, process)
     assert env_file.read_text() == "LOCAL_DOMAIN=social.example\n"
     assert set(_holding(host, secret, variables)) <= set(held)

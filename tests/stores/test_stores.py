@@ -18,7 +18,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from stores import MissingError, StoreError, lifecycle, packages, processes, start, stop
+from stores import ProgramMissingError, StoreError, lifecycle, packages, processes, start, stop
 from stores.fixtures import new_bucket
 
 COMMAND = Path(__file__).resolve().parents[1] / "support" / "stores"
@@ -338,7 +338,7 @@ def test_a_missing_program_is_named_with_the_remedy(kind, remedy, tmp_path, monk
     monkeypatch.setattr(packages, "MINIO", tmp_path / "bin" / "minio")
     monkeypatch.setattr(packages, "VERSITYGW", tmp_path / "bin" / "versitygw")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(MissingError, match=remedy):
+    with pytest.raises(ProgramMissingError, match=remedy):
         start(kind, tmp_path / "store")
 
 

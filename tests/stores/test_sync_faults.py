@@ -10,7 +10,7 @@ import pytest
 from fault_proxy import FAULTS, FaultProxy
 from stores.certificates import make as make_certificates
 from stores.fixtures import new_bucket
-from sync_world import Visitor, World
+from sync_world import StoreWorld, Visitor
 
 SHARE = 0.2
 FILES = 120
@@ -112,7 +112,7 @@ def through(tmp_path):
         ca_bundle = None if store.plain_endpoint_url else store.ca_bundle
         proxy = FaultProxy(target, kinds, share=0, seed=7, ca_bundle=ca_bundle, certificates=certificates)
         proxies.append(proxy)
-        world = World(store, new_bucket(store), tmp_path)
+        world = StoreWorld(store, new_bucket(store), tmp_path)
         world.options.update(OPTIONS, endpoint_url=proxy.url)
         if certificates:
             world.options["aws_ca_bundle"] = str(certificates.authority)

@@ -1,6 +1,6 @@
 """s3_sync killed at random moments: one more run, and the bucket equals the tree, nothing ever exposed.
 
-Ceph RGW honours ACLs, and gets files with their MD5. MinIO has a policy, so that private files stay at home, and gets
+Ceph RGW honours ACLs, and gets files with their MD5. MinIO has a policy, so private files stay local only. It gets
 the others with a checksum alone.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from stores.fixtures import new_bucket
-from sync_world import Visitor, World
+from sync_world import StoreWorld, Visitor
 
 MEBIBYTE = 1024 * 1024
 FILES = 240
@@ -31,7 +31,7 @@ PRIVATE = (ARCHIVE, "media_attachments/suspended.png")
 def world(tmp_path, request):
     kind, way = request.param
     store = request.getfixturevalue(kind)
-    world = World(store, new_bucket(store), tmp_path)
+    world = StoreWorld(store, new_bucket(store), tmp_path)
     if way == "plain":
         world.options["endpoint_url"] = store.plain_endpoint_url
     if kind == "minio":
@@ -41,7 +41,7 @@ def world(tmp_path, request):
     return world
 
 
-class Tree:
+class ChangingTree:
     """The tree of a server that lives on while it is copied."""
 
     def __init__(self, world, chance):
@@ -180,7 +180,7 @@ def check(world):
 
 def test_killed_at_any_moment_the_next_run_finishes(world):
     chance = random.Random(world.options["endpoint_url"].partition(":")[0])
-    tree = Tree(world, chance)
+    tree = ChangingTree(world, chance)
     hits = {"module": 0, "worker": 0, "group": 0}
     with Poller(world) as poller:
         rows = 0

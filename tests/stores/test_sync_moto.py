@@ -7,12 +7,12 @@ import os
 
 import pytest
 from stores.fixtures import new_bucket
-from sync_world import World
+from sync_world import StoreWorld
 
 
 @pytest.fixture
 def world(moto, tmp_path):
-    return World(moto, new_bucket(moto), tmp_path)
+    return StoreWorld(moto, new_bucket(moto), tmp_path)
 
 
 def test_check_and_diff_on_a_first_run_without_bucket(world):

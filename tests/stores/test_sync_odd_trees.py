@@ -11,7 +11,7 @@ import time
 
 import pytest
 from stores.fixtures import new_bucket
-from sync_world import Visitor, World
+from sync_world import StoreWorld, Visitor
 
 FOLDER = "accounts/"
 NAMES = [
@@ -28,7 +28,7 @@ LONGEST = FOLDER + "/".join("n" * 200 for _part in range(5)) + "/" + "e" * (1024
 @pytest.fixture(params=["minio", "rgw"])
 def world(tmp_path, request):
     store = request.getfixturevalue(request.param)
-    return World(store, new_bucket(store), tmp_path)
+    return StoreWorld(store, new_bucket(store), tmp_path)
 
 
 def check(world, keys):
@@ -131,13 +131,13 @@ class Mastodon(threading.Thread):
 
 
 def test_a_tree_that_never_stands_still_is_right_once_it_does(rgw, tmp_path):
-    world = World(rgw, new_bucket(rgw), tmp_path)
+    world = StoreWorld(rgw, new_bucket(rgw), tmp_path)
     for number in range(60):
         world.write(f"cache/{number:02}.bin", bytes([number]) * 100_000)
     world.write("cache/large.bin", random.Random(1).randbytes(20 * 1024 * 1024))
     mastodon = Mastodon(world)
     mastodon.start()
-    options = {"delete": "own", "settle_seconds": 1, "endpoint_url": rgw.plain_endpoint_url}
+    options = {"delete": "own", "minimum_age": 1, "endpoint_url": rgw.plain_endpoint_url}
     sent = 0
     for _round in range(4):
         result = world.sync(**options)
@@ -150,24 +150,24 @@ def test_a_tree_that_never_stands_still_is_right_once_it_does(rgw, tmp_path):
     time.sleep(1.1)
     result = world.sync(**options)
     assert result["complete"], result["msg"]
-    assert result["deferred"] == 0
+    assert "too_new" not in result["left_out"]
     check(world, world.files())
     assert world.sync(**options)["requests"] == {}
 
 
 def test_a_file_in_the_writing_is_neither_lost_nor_exposed(rgw, tmp_path):
-    world = World(rgw, new_bucket(rgw), tmp_path)
+    world = StoreWorld(rgw, new_bucket(rgw), tmp_path)
     world.write("cache/done.png")
     path = world.write("cache/half.png", b"half", 0o600)
-    result = world.sync(settle_seconds=60)
-    assert result["deferred"] == 1
+    result = world.sync(minimum_age=60)
+    assert result["left_out"]["too_new"]["count"] == 1
     assert set(world.objects()) == {"cache/done.png"}
     path.write_bytes(b"half and half")
     path.chmod(0o644)
-    assert world.done(settle_seconds=60) == {"upload": 1}
+    assert world.done(minimum_age=60) == {"upload": 1}
     check(world, ["cache/done.png", "cache/half.png"])
     # One that stays private for longer than that is meant to be private.
     world.write("cache/suspended.png", b"suspended", 0o600)
     time.sleep(1.1)
-    assert world.done(settle_seconds=1) == {"upload": 1}
+    assert world.done(minimum_age=1) == {"upload": 1}
     assert not world.is_public("cache/suspended.png")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from stores.fixtures import new_bucket
-from sync_world import Visitor, World
+from sync_world import StoreWorld, Visitor
 
 OPEN = ("accounts", "media_attachments")
 
 
 @pytest.fixture
 def world(minio, tmp_path):
-    world = World(minio, new_bucket(minio), tmp_path)
+    world = StoreWorld(minio, new_bucket(minio), tmp_path)
     world.open_by_policy("accounts", "media_attachments")
     return world
 
@@ -33,7 +33,11 @@ def test_the_policy_opens_the_public_and_private_files_stay_at_home(world):
     world.write("cache/large.mp4", b"x" * (9 * 1024 * 1024))
     result = world.sync(exposure="policy")
     assert not result.get("failed"), result["msg"]
-    assert result["left_out"]["kept_home"] == {"count": 1, "bytes": 1, "examples": ["media_attachments/suspended.webp"]}
+    assert result["left_out"]["local_only"] == {
+        "count": 1,
+        "bytes": 1,
+        "examples": ["media_attachments/suspended.webp"],
+    }
     assert set(world.objects()) == {"accounts/a.png", "media_attachments/b.webp", "backups/c.zip", "cache/large.mp4"}
     assert [status(world, key) for key in ("accounts/a.png", "media_attachments/b.webp", "backups/c.zip")] == [
         200,
@@ -43,7 +47,7 @@ def test_the_policy_opens_the_public_and_private_files_stay_at_home(world):
     head = world.client.head_object(Bucket=world.bucket, Key="media_attachments/b.webp")
     assert (head["ContentType"], head["CacheControl"]) == ("image/webp", "public, max-age=315576000, immutable")
     path.chmod(0o600)
-    assert world.done(exposure="policy") == {"withdraw": 1}
+    assert world.done(exposure="policy") == {"delete_private": 1}
     assert "media_attachments/b.webp" not in world.objects()
     assert world.sync(exposure="policy")["changed"] is False
 
@@ -56,7 +60,7 @@ def test_deletions_in_batches(world):
     assert world.done(exposure="policy", key_prefix="config", concurrency=16) == {"upload": 1050}
     for number in range(1, 1050):
         (world.src / f"accounts/{number:04}.png").unlink()
-    result = world.sync(exposure="policy", key_prefix="config", delete="all")
+    result = world.sync(exposure="policy", key_prefix="config", delete="all", max_delete_percent=100)
     assert result["actions"]["delete"]["count"] == 1049
     assert result["requests"]["DeleteObjects"] == 2
     assert set(world.objects()) == {"config/accounts/0000.png", "config-old/accounts/keep.png"}

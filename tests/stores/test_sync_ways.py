@@ -1,4 +1,4 @@
-"""Which way uploads go, lean or through boto3, depending on what lies between the host and the store."""
+"""Which way uploads go, the fast way or through boto3, depending on what lies between the host and the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 from stores.fixtures import new_bucket
-from sync_world import World
+from sync_world import StoreWorld
 
 FILES = 100
 SHA256_OF_NOTHING = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
@@ -57,18 +57,18 @@ def proxy():
 
 
 def a_world(store, path):
-    world = World(store, new_bucket(store), path)
+    world = StoreWorld(store, new_bucket(store), path)
     for key in KEYS:
         world.write(key, uuid.uuid4().bytes)
     return world
 
 
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1"])
-def test_an_address_goes_the_lean_way(null_store, tmp_path, host):
+def test_an_address_goes_the_fast_way(null_store, tmp_path, host):
     with null_store(host=host) as server:
         world = a_world(server.store, tmp_path)
         result = world.sync()
-        assert result["uploads_by"] == {"lean": 3, "boto3": 0}, result
+        assert result["uploads_by"] == {"fast": 3, "boto3": 0}, result
         assert world.objects() == world.files()
 
 
@@ -80,26 +80,26 @@ def test_a_proxy_of_the_environment_is_for_boto3(null_store, tmp_path, monkeypat
                 patch.delenv(name, raising=False)
             patch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
             result = world.sync()
-        assert result["uploads_by"] == {"lean": 0, "boto3": 3}, result
+        assert result["uploads_by"] == {"fast": 0, "boto3": 3}, result
         assert [method for method, _url in proxy.seen].count("PUT") == 3
         assert all(url.startswith(server.store.endpoint_url) for _method, url in proxy.seen)
         assert world.objects() == world.files()
 
 
-def test_an_exception_from_the_proxy_goes_the_lean_way(null_store, tmp_path, monkeypatch, proxy):
+def test_an_exception_from_the_proxy_goes_the_fast_way(null_store, tmp_path, monkeypatch, proxy):
     with null_store() as server:
         world = a_world(server.store, tmp_path)
         with monkeypatch.context() as patch:
             patch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
             patch.setenv("no_proxy", "127.0.0.1")
             result = world.sync()
-        assert result["uploads_by"] == {"lean": 3, "boto3": 0}, result
+        assert result["uploads_by"] == {"fast": 3, "boto3": 0}, result
         assert proxy.seen == []
 
 
-def test_a_private_authority_goes_the_lean_way(minio, tmp_path):
+def test_a_private_authority_goes_the_fast_way(minio, tmp_path):
     world = a_world(minio, tmp_path)
-    assert world.sync()["uploads_by"] == {"lean": 3, "boto3": 0}
+    assert world.sync()["uploads_by"] == {"fast": 3, "boto3": 0}
     assert world.objects() == world.files()
 
 
@@ -122,13 +122,13 @@ def test_an_authority_that_is_not_trusted_is_told(minio, tmp_path):
 )
 def test_a_store_that_repeats_checksums_gets_them(request, tmp_path, kind, url, checksum):
     store = request.getfixturevalue(kind)
-    world = World(store, new_bucket(store), tmp_path)
+    world = StoreWorld(store, new_bucket(store), tmp_path)
     for folder in ("accounts", "cache"):  # the first of a bucket may take SeaweedFS a second, and others overtake them
         for number in range(FILES):
             world.write(f"{folder}/{number:03}.png", b"%d" % number)
         # Few at once, so that the first answer comes before most files are begun.
         result = world.sync(endpoint_url=getattr(store, url), concurrency=4)
-        assert result["uploads_by"] == {"lean": FILES, "boto3": 0}
+        assert result["uploads_by"] == {"fast": FILES, "boto3": 0}
         assert result["retries"] == {}
     of_what = Counter(
         name

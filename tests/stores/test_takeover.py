@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from stores.fixtures import new_bucket
-from sync_world import Visitor, World
+from sync_world import StoreWorld, Visitor
 
 CACHE = "public, max-age=315576000, immutable"
 PUBLIC = {
@@ -81,7 +81,7 @@ FILLED = {"s3cmd": fill_by_s3cmd, "rclone": fill_by_rclone}
 
 @pytest.fixture
 def world(rgw, tmp_path):
-    world = World(rgw, new_bucket(rgw), tmp_path)
+    world = StoreWorld(rgw, new_bucket(rgw), tmp_path)
     for key in EVERYTHING:
         world.write(key, content(key), 0o600 if key in SUSPENDED else 0o644)
     return world
@@ -115,9 +115,9 @@ def judge(world):
         assert (found[key].type, found[key].cache_control, found[key].body) == (EVERYTHING[key], CACHE, content(key))
 
 
-@pytest.mark.parametrize("trust", ["listing", "full"])
+@pytest.mark.parametrize("compare_with", ["listing", "checksum"])
 @pytest.mark.parametrize("by", FILLED)
-def test_what_others_filled_is_repaired_without_sending(world, by, trust):
+def test_what_others_filled_is_repaired_without_sending(world, by, compare_with):
     FILLED[by](world)
     world.client.put_object(Bucket=world.bucket, Key=FOREIGN, Body=b"x", ACL="public-read")
     before = etags(world)
@@ -127,12 +127,12 @@ def test_what_others_filled_is_repaired_without_sending(world, by, trust):
     assert wrong == {200 if by == "s3cmd" else 403}
     assert all("CacheControl" not in world.client.head_object(Bucket=world.bucket, Key=key) for key in EVERYTHING)
 
-    predicted = world.sync(trust=trust, converge=["acl", "headers"], check=True)
+    predicted = world.sync(compare_with=compare_with, repair=["acl", "headers"], check=True)
     assert etags(world) == before
-    result = world.sync(trust=trust, converge=["acl", "headers"])
+    result = world.sync(compare_with=compare_with, repair=["acl", "headers"])
     assert not result.get("failed"), result["msg"]
     assert predicted["actions"] == result["actions"]
-    assert (result["trusted"], result["transferred_bytes"]) == (trust, 0)
+    assert (result["compared_with"], result["transferred_bytes"]) == (compare_with, 0)
     assert result["actions"]["upload"]["count"] == 0
     assert result["actions"]["set_headers"]["count"] == len(EVERYTHING)
     assert "PutObject" not in result["requests"]
@@ -140,7 +140,7 @@ def test_what_others_filled_is_repaired_without_sending(world, by, trust):
     assert etags(world) == before
     assert seen(world, [FOREIGN])[FOREIGN].status == 200
 
-    again = world.sync(trust=trust, converge=["acl", "headers"])
+    again = world.sync(compare_with=compare_with, repair=["acl", "headers"])
     assert (again["changed"], again["transferred_bytes"]) == (False, 0)
     assert world.sync()["requests"] == {}
 
@@ -150,7 +150,7 @@ def test_a_private_bucket_of_right_headers_only_gets_its_acls(world):
         body = {"Body": content(key), "ContentType": content_type, "CacheControl": CACHE}
         world.client.put_object(Bucket=world.bucket, Key=key, **body)
     before = etags(world)
-    result = world.sync(trust="full", converge=["acl", "headers"])
+    result = world.sync(compare_with="checksum", repair=["acl", "headers"])
     assert not result.get("failed"), result["msg"]
     done = {name: amount["count"] for name, amount in result["actions"].items() if amount["count"]}
     assert done == {"set_acl": len(PUBLIC)}
@@ -166,7 +166,7 @@ def test_what_others_damaged_is_sent_again_and_only_that(world):
     damaged, cut = "media_attachments/files/1/original/m.webp", "accounts/avatars/000/000/001/original/a.png"
     world.client.put_object(Bucket=world.bucket, Key=damaged, Body=b"?" * len(content(damaged)))
     world.client.put_object(Bucket=world.bucket, Key=cut, Body=b"cut")
-    result = world.sync(trust="full", converge=["acl", "headers"])
+    result = world.sync(compare_with="checksum", repair=["acl", "headers"])
     assert not result.get("failed"), result["msg"]
     assert result["actions"]["upload"]["count"] == 2
     assert result["transferred_bytes"] == len(content(damaged)) + len(content(cut))

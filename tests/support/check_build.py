@@ -1,8 +1,7 @@
-"""Builds the archive, compares it with what is meant to be in it, installs it and uses it.
+"""Builds the archive, compares it with the expected content, imports it as Galaxy does, installs and uses it.
 
-The archive is installed without a network into a collections path that holds nothing but amazon.aws. Then everything
-but meta/, plugins/, roles/ and playbooks/ is taken away, and it still has to work: that is what Ansible's inclusion
-rules ask.
+The archive is installed without a network, into a collections path that contains only amazon.aws. Then everything
+except meta/, plugins/, roles/ and playbooks/ is removed, and it must still work, as Ansible's inclusion rules require.
 """
 
 from __future__ import annotations
@@ -16,11 +15,13 @@ import tarfile
 from pathlib import Path
 
 import environments
+import workspace
 
 ROOT = environments.ROOT
 CACHE = environments.CACHE
 WORK = CACHE / "build"
 CORES = ("core-2.19", "core-2.21")
+IMPORTER = "galaxy-importer"
 MEANT = re.compile(
     r"""
     (MANIFEST|FILES)\.json | README\.md | LICENSE | CODE_OF_CONDUCT\.md | CHANGELOG\.md | requirements\.txt
@@ -45,11 +46,11 @@ EXPECTED = (
 
 
 class CheckError(Exception):
-    """The archive is not as it should be; the text says how."""
+    """The archive is wrong. The text says why."""
 
 
 def run(core: str, *words: str, path: Path) -> str:
-    """Runs a command of this ansible-core away from the checkout, with this collections path alone.
+    """Run a command of this ansible-core outside the checkout, with only this collections path.
 
     Raises:
         CheckError: It failed.
@@ -80,16 +81,16 @@ def run(core: str, *words: str, path: Path) -> str:
 
 
 def build() -> Path:
-    """Builds the archive and returns its path."""
+    """Build the archive and return its path."""
     run("core-2.21", "ansible-galaxy", "collection", "build", str(ROOT), "--output-path", str(WORK), path=WORK)
     return next(WORK.glob("fediverse-mastodon_s3-*.tar.gz"))
 
 
 def compare(archive: Path) -> None:
-    """Compares the archive with what is meant to be in it.
+    """Compare the archive with its expected content.
 
     Raises:
-        CheckError: There is more, or less.
+        CheckError: Files are missing or unexpected.
     """
     with tarfile.open(archive) as content:
         members = content.getmembers()
@@ -105,8 +106,40 @@ def compare(archive: Path) -> None:
     print(f"check_build.py: {len(names)} files, all of them meant, {archive.stat().st_size // 1024} KiB")
 
 
+def import_as_galaxy_does(archive: Path) -> None:
+    """Run Galaxy's importer, whose warnings Galaxy shows with the collection.
+
+    Raises:
+        CheckError: Galaxy would refuse the archive, or show a warning.
+    """
+    folder = CACHE / IMPORTER / "bin"
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON", "GALAXY_"))},
+        **workspace.BYTECODE,
+        "GALAXY_IMPORTER_CONFIG": str(workspace.SUPPORT / "galaxy-importer.cfg"),
+        "GALAXY_IMPORTER_ANSIBLE_LOCAL_TMP": str(WORK / "home" / "tmp"),
+        "HOME": str(WORK / "home"),
+        "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]),
+        "LC_ALL": "C.UTF-8",
+    }
+    done = subprocess.run(
+        [folder / "python", "-m", "galaxy_importer.main", archive],
+        cwd=WORK,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    complaints = [line for line in done.stdout.splitlines() if line.startswith(("WARNING", "ERROR"))]
+    if done.returncode or complaints:
+        raise CheckError("galaxy-importer complained:\n" + ("\n".join(complaints) or done.stdout))
+    print("check_build.py: galaxy-importer has nothing to complain about", flush=True)
+
+
 def use(core: str, path: Path) -> None:
-    """Uses what was installed as a user does."""
+    """Use the installed collection as a user does."""
     modules = sorted(file.stem for file in (ROOT / "plugins" / "modules").glob("*.py"))
     documentation = run(
         core, "ansible-doc", "--type", "module", *(f"fediverse.mastodon_s3.{name}" for name in modules), path=path
@@ -126,14 +159,15 @@ def use(core: str, path: Path) -> None:
 
 
 def main() -> int:
-    """Does all of it, with the oldest ansible-core and the newest released."""
+    """Run all checks with the oldest ansible-core and the newest released one."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     try:
-        for need in (*CORES, "collections", "collections-min"):
+        for need in (*CORES, IMPORTER, "collections", "collections-min"):
             environments.ensure(need)
         archive = build()
         compare(archive)
+        import_as_galaxy_does(archive)
         for core, collections in zip(CORES, ("collections-min", "collections")):
             path = WORK / core
             amazon = path / "ansible_collections" / "amazon"
@@ -156,7 +190,7 @@ def main() -> int:
 
 
 def from_a_checkout() -> None:
-    """A clone under any name works too, by the link in playbooks/collections."""
+    """Check that a clone under another name works too, through the link in playbooks/collections."""
     clone = WORK / "some-clone"
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):

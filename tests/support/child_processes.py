@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What tests see of the processes that a run forks."""
+"""Inspects the processes that a run forks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def pids_of(children):
 
 
 def state(pid):
-    """Return the state of a process, as proc_pid_stat(5) says it; Z for one that is no more."""
+    """Return the state of a process as in proc_pid_stat(5), and Z if it does not exist."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as found:
             return found.read().rpartition(")")[2].split()[0]
@@ -24,12 +24,12 @@ def state(pid):
 
 
 def alive(pid):
-    """Return whether a process runs; one that is dead but not yet waited for does not."""
+    """Return whether a process runs. A zombie does not."""
     return state(pid) != "Z"
 
 
 def wait_for(condition):
-    """Return once a condition is true; fail where it does not become so."""
+    """Wait until a condition is true. Fail if that takes too long."""
     end = time.monotonic() + 10
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)

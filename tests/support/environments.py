@@ -1,48 +1,38 @@
-"""Builds what the tests need, below .cache/ and nowhere else.
+"""Builds what the tests need. It writes only below .cache/.
 
 Usage: environments.py [--list] [--python VERSION] [COMPONENT ...]
 
-Each component is built once and again only when its inputs change. Needs Python 3.9 or later with venv; the rest is
-fetched: Python packages at the versions pinned in requirements/, collections from the `ansible` package, missing
-Pythons by uv or, where that has no way out of the network, from Debian's packages.
+A component is built again only if its inputs have changed. This needs Python 3.9 or later with venv. It downloads
+everything else: Python packages with the versions in requirements/, collections from the package `ansible`, and missing
+Pythons with uv or, if uv can't reach its source, from Debian's packages.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-SUPPORT = Path(__file__).resolve().parent
-ROOT = SUPPORT.parent.parent
-CACHE = ROOT / ".cache"
+from pythons import MissingPythonError, installed_python, python
+from workspace import CACHE, LOGS, ROOT, SUPPORT, SetupError, locked, run, say, uv
+
 REQUIREMENTS = SUPPORT / "requirements"
-LOGS = CACHE / "logs"
-
-
 CANNOT_RUN = 77
 
 
-class SetupError(Exception):
-    """A component can't be built; the text says why and what to do."""
-
-
-class MissingPythonError(SetupError):
-    """This machine has no such Python and none could be fetched."""
+class MissingGoError(SetupError):
+    """Go is not installed."""
 
 
 class Component(NamedTuple):
-    """One thing that can be built: what it is for, its inputs, and how."""
+    """Something that can be built: its purpose, its inputs, and the function that builds it."""
 
     purpose: str
     needs: tuple[str, ...]
@@ -50,111 +40,8 @@ class Component(NamedTuple):
     build: Callable[[str], None]
 
 
-def run(name: str, *command: str | Path, env: dict[str, str] | None = None) -> str:
-    """Runs a command, its output into the component's log.
-
-    Raises:
-        SetupError: The command failed; the text ends with the log's tail.
-    """
-    LOGS.mkdir(parents=True, exist_ok=True)
-    log = LOGS / f"setup-{name}.log"
-    words = [str(word) for word in command]
-    with log.open("a", encoding="utf-8") as stream:
-        stream.write(f"$ {' '.join(words)}\n")
-        stream.flush()
-        done = subprocess.run(
-            words,
-            cwd=ROOT,
-            env={**os.environ, **uv_environment(), **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stream,
-            text=True,
-            check=False,
-        )
-        stream.write(done.stdout)
-    if done.returncode:
-        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-        raise SetupError(f"`{' '.join(words[:4])} ...` ended with status {done.returncode}. The end of {log}:\n{tail}")
-    return done.stdout.strip()
-
-
-def uv_environment() -> dict[str, str]:
-    """Settings that keep uv inside .cache/."""
-    return {
-        "UV_CACHE_DIR": str(CACHE / "uv-cache"),
-        "UV_PYTHON_INSTALL_DIR": str(CACHE / "pythons"),
-        "UV_NO_CONFIG": "1",
-        "UV_NO_PROGRESS": "1",
-        "VIRTUAL_ENV": "",
-    }
-
-
-def uv() -> Path:
-    """The path of our own uv."""
-    return CACHE / "uv" / "bin" / "uv"
-
-
-def _answers(python: Path, version: str) -> bool:
-    """Whether this interpreter runs (pyenv's shims often don't) and is the wanted version."""
-    try:
-        code = "import sys; print('%d.%d' % sys.version_info[:2])"
-        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False, timeout=30)
-    except OSError:
-        return False
-    return done.returncode == 0 and done.stdout.strip() == version
-
-
-def installed_python(version: str) -> Path | None:
-    """The interpreter of a version ("3.13") that is on this machine, or None."""
-    name = f"python{version}"
-    candidates = [Path(folder) / name for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    candidates += sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"), reverse=True)
-    candidates += sorted(CACHE.glob(f"pythons/cpython-{version}.*/bin/{name}"), reverse=True)
-    candidates += [CACHE / "debian" / f"python{version}" / "usr" / "bin" / name]
-    for candidate in candidates:
-        if "shims" not in candidate.parts and candidate.exists() and _answers(candidate, version):
-            return candidate
-    if _answers(Path(sys.executable), version):
-        return Path(sys.executable)
-    return None
-
-
-def python(version: str) -> Path:
-    """The interpreter of a version, fetched if this machine lacks it.
-
-    Raises:
-        MissingPythonError: There is none and none could be fetched.
-    """
-    found = installed_python(version)
-    if found:
-        return found
-    with locked(f"fetch-python{version}"):
-        return installed_python(version) or _fetched_python(version)
-
-
-def _fetched_python(version: str) -> Path:
-    say(f"python {version}: not on this machine, fetching it")
-    for attempt in (
-        (uv(), "python", "install", "--no-bin", version),
-        (SUPPORT / "debian_python.sh", version),
-    ):
-        try:
-            run(f"python{version}", *attempt)
-        except SetupError:
-            continue
-        found = installed_python(version)
-        if found:
-            return found
-    raise MissingPythonError(
-        f"Python {version} is neither on PATH nor below ~/.pyenv/versions, and could not be fetched (see "
-        f"{LOGS / f'setup-python{version}.log'}). Install it, for instance with `pyenv install {version}`."
-    )
-
-
 def build_uv(name: str) -> None:
-    """uv, in a virtual environment of its own."""
+    """Install uv into its own virtual environment."""
     target = CACHE / "uv"
     shutil.rmtree(target, ignore_errors=True)
     try:
@@ -167,7 +54,7 @@ def build_uv(name: str) -> None:
 
 
 def venv_builder(*versions: str) -> Callable[[str], None]:
-    """Makes a builder of a virtual environment: requirements/<name>.txt on the first of the Pythons that there is."""
+    """Return a function that builds a virtual environment from requirements/<name>.txt."""
 
     def build(name: str) -> None:
         target = CACHE / name
@@ -183,7 +70,7 @@ def venv_builder(*versions: str) -> Callable[[str], None]:
 
 
 def payload_builder(core: str, *versions: str) -> Callable[[str], None]:
-    """Makes a builder of a managed node's Python: its packages and, of ansible-core, what a module's payload holds."""
+    """Return a function that builds a managed node's Python, with the part of ansible-core that a payload contains."""
     make_venv = venv_builder(*versions)
 
     def build(name: str) -> None:
@@ -201,7 +88,7 @@ def payload_builder(core: str, *versions: str) -> Callable[[str], None]:
 
 
 def collections_builder(*wanted: str) -> Callable[[str], None]:
-    """Makes a builder of a collections path: this checkout, and collections out of the pinned `ansible` package."""
+    """Return a function that builds a collections path: this checkout, and collections from the package `ansible`."""
 
     def build(name: str) -> None:
         tree = CACHE / name / "ansible_collections"
@@ -222,8 +109,16 @@ def collections_builder(*wanted: str) -> Callable[[str], None]:
     return build
 
 
+def build_actionlint(name: str) -> None:
+    """Build actionlint with Go, since its Python and npm packages download the program from GitHub."""
+    if shutil.which("go") is None:
+        raise MissingGoError("actionlint is built by Go, which is missing. Install Go 1.24 or newer (golang-go)")
+    folder = CACHE / name / "bin"
+    run(name, "go", "install", _pins(name).read_text(encoding="utf-8").strip(), env={"GOBIN": str(folder)})
+
+
 def build_python(name: str) -> None:
-    """A plain interpreter, as a link .cache/bin/pythonX.Y that other tools can have on their PATH."""
+    """Create a link .cache/bin/pythonX.Y to an interpreter, for the PATH of other tools."""
     version = name.removeprefix("python")
     link = CACHE / "pythons-on-path" / name
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -273,8 +168,15 @@ COMPONENTS: dict[str, Component] = {
         (_pins("node-3.14"), _pins("core-2.22")),
         payload_builder("core-2.22", "3.14"),
     ),
+    "galaxy-importer": Component(
+        "the checks that Galaxy runs on an archive",
+        ("uv",),
+        (_pins("galaxy-importer"),),
+        venv_builder("3.13", "3.12", "3.11"),
+    ),
+    "actionlint": Component("checks the workflows of GitHub", (), (_pins("actionlint"),), build_actionlint),
     "benchmark": Component(
-        "the peers of the benchmark", ("uv",), (_pins("benchmark"),), venv_builder("3.14", "3.13", "3.12")
+        "the other programs of the benchmark", ("uv",), (_pins("benchmark"),), venv_builder("3.14", "3.13", "3.12")
     ),
     "benchmark-collections": Component(
         "the peer of the benchmark that is a collection",
@@ -290,18 +192,13 @@ COMPONENTS: dict[str, Component] = {
 DEFAULT = ("venv", "collections")
 
 
-def say(text: str) -> None:
-    """One line of progress."""
-    print(f"setup: {text}", flush=True)
-
-
 def in_ci() -> bool:
-    """Whether nothing may be left out."""
+    """Return whether this is CI, where no part may be left out."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
 def complain(program: str, error: SetupError) -> int:
-    """Says why a component is missing and returns the status for it: where CI doesn't ask for all, a Python may be."""
+    """Print why a component is missing, and return the exit status. Outside CI, a Python may be missing."""
     print(f"{program}: {error}", file=sys.stderr)
     if isinstance(error, MissingPythonError) and not in_ci():
         print(f"{program}: not run here for want of a Python (with CI=true this is an error)", file=sys.stderr)
@@ -309,26 +206,16 @@ def complain(program: str, error: SetupError) -> int:
     return 1
 
 
-@contextlib.contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Holds a lock against other processes of this checkout."""
-    locks = CACHE / "stamps"
-    locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f"{name}.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def is_there(name: str, wanted: str) -> bool:
-    """Whether a component was built from these inputs and its interpreter, if it has one, still exists."""
+    """Return whether a component was built from these inputs, and its interpreter still exists."""
     stamp = CACHE / "stamps" / name
     interpreter = CACHE / name / "bin" / "python"
-    dangling = interpreter.is_symlink() and not interpreter.exists()
+    dangling = os.path.islink(interpreter) and not os.path.exists(interpreter)
     return stamp.exists() and stamp.read_text(encoding="utf-8") == wanted and not dangling
 
 
 def fingerprint(component: Component) -> str:
-    """What a component was built from; another value means that it has to be built again."""
+    """Return a hash of a component's inputs. If it changes, the component has to be built again."""
     digest = hashlib.sha256(f"1 {ROOT}".encode())
     for path in component.inputs:
         digest.update(path.read_bytes())
@@ -336,26 +223,40 @@ def fingerprint(component: Component) -> str:
 
 
 def ensure(name: str) -> None:
-    """Builds a component, and what it needs first, unless it is there. Safe to call from several processes at once."""
+    """Build a component and its dependencies, unless they exist. Several processes can call it at once.
+
+    Raises:
+        SetupError: It could not be built.
+    """
     component = COMPONENTS[name]
     for need in component.needs:
         ensure(need)
     wanted = fingerprint(component)
     if is_there(name, wanted):
         return
-    with locked(name):
-        if is_there(name, wanted):
-            return
-        say(f"{name}: {component.purpose} ...")
-        started = time.monotonic()
-        (LOGS / f"setup-{name}.log").unlink(missing_ok=True)
-        component.build(name)
-        (CACHE / "stamps" / name).write_text(wanted, encoding="utf-8")
-        say(f"{name}: ready after {time.monotonic() - started:.0f} s")
+    try:
+        with locked(name):
+            if not is_there(name, wanted):
+                _build(name, component)
+                (CACHE / "stamps" / name).write_text(wanted, encoding="utf-8")
+    except PermissionError as error:
+        text = f"{name}: {error.filename}: {error.strerror}."
+        if str(error.filename).startswith(str(CACHE)):
+            text += f" If another user ran `make` here before, remove what it built: `sudo rm -r {CACHE}`."
+        raise SetupError(text) from error
+
+
+def _build(name: str, component: Component) -> None:
+    say(f"{name}: {component.purpose} ...")
+    started = time.monotonic()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    (LOGS / f"setup-{name}.log").unlink(missing_ok=True)
+    component.build(name)
+    say(f"{name}: ready after {time.monotonic() - started:.0f} s")
 
 
 def main() -> int:
-    """Reads the command line and builds."""
+    """Parse the command line and build the components."""
     parser = argparse.ArgumentParser(description="Builds what the tests need, below .cache/.")
     parser.add_argument("--list", action="store_true", help="list the components and end")
     parser.add_argument("--python", metavar="VERSION", help="print the path of this version's interpreter and end")

@@ -1,7 +1,7 @@
-"""What each kind of store makes of ACLs and policies, and so which way a migration to it has to go: one table.
+"""A table of how each kind of store treats ACLs and policies, and of the exposure mode that follows.
 
-The rows are stores as a user meets them, the columns what must hold at the end. tests/stores/test_matrix.py goes
-through all of them and fills in the cells.
+The rows are stores, the columns are expected results. tests/stores/test_matrix.py tests all rows and fills in the
+cells.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import typing as t
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class MatrixRow:
     """A store and the way that suits it.
 
     name: as it is printed. store: the fixture that runs it.
@@ -42,26 +42,26 @@ def _blocked(*, acls: bool, policy: bool) -> dict[str, t.Any]:
 
 
 ROWS = (
-    Row("MinIO, TLS", "minio", "policy", "ignored"),
-    Row("Ceph RGW, TLS", "rgw", "acl", "honoured"),
-    Row("SeaweedFS, TLS", "seaweedfs", "policy", "ignored"),
-    Row("VersityGW, TLS", "versitygw", "policy", "ignored"),
-    Row("moto", "moto", "acl", "honoured"),
-    Row(
+    MatrixRow("MinIO, TLS", "minio", "policy", "ignored"),
+    MatrixRow("Ceph RGW, TLS", "rgw", "acl", "honoured"),
+    MatrixRow("SeaweedFS, TLS", "seaweedfs", "policy", "ignored"),
+    MatrixRow("VersityGW, TLS", "versitygw", "policy", "ignored"),
+    MatrixRow("moto", "moto", "acl", "honoured"),
+    MatrixRow(
         "AWS (stand-in), ACLs switched on",
         "aws",
         "acl",
         "honoured",
         ({"object_ownership": "BucketOwnerPreferred"}, _blocked(acls=False, policy=True)),
     ),
-    Row(
+    MatrixRow(
         "AWS (stand-in), owner enforced",
         "aws",
         "policy",
         "unsupported",
         (_blocked(acls=True, policy=False),),
     ),
-    Row("all or nothing (MinIO opened whole)", "minio", "bucket", "ignored", opened="*"),
+    MatrixRow("all or nothing (MinIO opened whole)", "minio", "open_bucket", "ignored", opened="*"),
 )
 
 COLUMNS = {
@@ -79,14 +79,14 @@ COLUMNS = {
 
 
 class Verdicts:
-    """The cells, as far as they are filled in."""
+    """The cells that were filled in so far."""
 
     def __init__(self) -> None:
         self._cells: dict[tuple[str, str], str] = {}
 
     @contextlib.contextmanager
-    def cell(self, row: Row, column: str) -> t.Iterator[None]:
-        """Fill in a cell by whether the block ends without an exception."""
+    def cell(self, row: MatrixRow, column: str) -> t.Iterator[None]:
+        """Fill in a cell with whether the block ends without an exception."""
         if column not in COLUMNS:
             raise KeyError(column)
         self._cells[row.name, column] = "FAILED"
@@ -94,7 +94,7 @@ class Verdicts:
         self._cells[row.name, column] = "ok"
 
     def table(self) -> list[str]:
-        """The lines of a table in Markdown; empty where no row was looked at. A cell that nobody reached is `-`."""
+        """Return the lines of a Markdown table of the tested rows. A cell that was not tested is `-`."""
         rows = [row for row in ROWS if any(name == row.name for name, _column in self._cells)]
         if not rows:
             return []

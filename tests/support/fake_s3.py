@@ -1,7 +1,7 @@
-"""A bucket in memory behind the few methods of a boto3 client that the engine calls, with a hook for every call.
+"""A bucket in memory, with those methods of a boto3 client that the engine calls, and a hook for every call.
 
-It is for what a real server can't be made to do on demand: to fail, or to have a file change during a request.
-What stores really answer is looked at in tests/stores.
+It simulates what a real server does not do on demand, such as failing, or a file that changes during a request.
+tests/stores tests with real stores.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MODIFIED = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
 
 
 @dataclasses.dataclass
-class Stored:
-    """One object, and every ACL that it ever had."""
+class FakeObject:
+    """An object, and every ACL that it has had."""
 
     body: bytes
     acl: str
@@ -38,8 +38,9 @@ class FakeS3:
     """
 
     def __init__(self) -> None:
-        self.objects: dict[str, Stored] = {}
+        self.objects: dict[str, FakeObject] = {}
         self.unfinished: list[str] = []
+        self.parts: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
         self.hook: t.Callable[[str, str], None] = lambda _operation, _key: None
         self.list_hook: t.Callable[[str, str], None] = lambda _operation, _key: None
@@ -51,17 +52,17 @@ class FakeS3:
         )
 
     def error(self, code: str, status: int = 400, operation: str = "PutObject", message: str = "") -> ClientError:
-        """An answer of the store that botocore raises."""
+        """Return an error as botocore raises it."""
         return ClientError(
             {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation
         )
 
     def count(self, operation: str) -> int:
-        """How often an operation was called."""
+        """Return how often an operation was called."""
         return sum(1 for name, _key in self.calls if name == operation)
 
     def acls(self) -> dict[str, str]:
-        """The ACL of each object."""
+        """Return the ACL of each object."""
         return {key: stored.acl for key, stored in self.objects.items()}
 
     def _begin(self, operation: str, key: str) -> None:
@@ -97,7 +98,27 @@ class FakeS3:
         acl = arguments.get("ACL", "none")
         acls = [*self.objects[key].acls, acl] if key in self.objects else [acl]
         headers = {name: value for name, value in arguments.items() if name not in ("ACL", "ContentMD5")}
-        self.objects[key] = Stored(body, acl, headers, etag, acls)
+        self.objects[key] = FakeObject(body, acl, headers, etag, acls)
+
+    def create_multipart_upload(self, *, Bucket: str, Key: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("CreateMultipartUpload", Key)
+        self.unfinished.append(Key)
+        return {"UploadId": f"of {Key}"}
+
+    def upload_part(self, *, Bucket: str, Key: str, UploadId: str, Body: bytes) -> dict[str, t.Any]:  # noqa: N803
+        """Take the only part."""
+        self._begin("UploadPart", Key)
+        self.parts[UploadId] = Body
+        return {"ETag": f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'}
+
+    def complete_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> dict[str, t.Any]:  # noqa: N803
+        self._begin("CompleteMultipartUpload", Key)
+        self.unfinished.remove(Key)
+        body = self.parts.pop(UploadId)
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        etag = f"{hashlib.md5(digest, usedforsecurity=False).hexdigest()}-1"
+        self._store(Key, body, etag, {})
+        return {"ETag": f'"{etag}"'}
 
     def list_multipart_uploads(self, *, Bucket: str, Prefix: str) -> dict[str, t.Any]:  # noqa: N803
         self._begin("ListMultipartUploads", Prefix)
@@ -106,6 +127,7 @@ class FakeS3:
     def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> dict[str, t.Any]:  # noqa: N803
         self._begin("AbortMultipartUpload", Key)
         self.unfinished.remove(UploadId.removeprefix("of "))
+        self.parts.pop(UploadId, None)
         return {}
 
     def put_object_acl(self, *, Bucket: str, Key: str, ACL: str) -> dict[str, t.Any]:  # noqa: N803

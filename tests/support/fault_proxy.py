@@ -1,8 +1,7 @@
-"""A proxy in front of a store that spoils some of its answers, by chance but the same way for the same seed.
+"""A proxy for a store that makes some requests fail, at random but always the same for the same seed.
 
-It speaks plain HTTP to the client unless it is given a certificate, whatever the store speaks. The signature of a
-request covers its Host header, so that one is handed on as it came: stores that verify with the Host that was sent
-(RGW, MinIO) don't notice the proxy.
+Clients use plain HTTP unless it has a certificate. The signature of a request covers its Host header, so this header is
+forwarded unchanged, and stores that verify signatures with it (RGW, MinIO) accept them.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ Fault = t.Callable[["_Handler"], None]
 
 
 def _refusal(status: int, code: str, **headers: str) -> Fault:
-    """Return a fault that answers in the store's place, which never hears of the request."""
+    """Return a fault that answers instead of the store, which does not get the request."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>by chance</Message></Error>".encode()
 
     def fault(handler: _Handler) -> None:
@@ -76,7 +75,7 @@ def _wrong_etag(handler: _Handler) -> None:
 
 
 def _forgotten(handler: _Handler) -> None:
-    """Take a body, say so, and keep nothing."""
+    """Read a body and report success, but store nothing."""
     if handler.command != "PUT" or not handler.read_body():
         handler.give(handler.ask_store())
         return
@@ -105,7 +104,7 @@ FAULTS: dict[str, Fault] = {
 
 
 class FaultProxy:
-    """The running proxy. `seen` and `done` count requests, and faults by kind; `share` may be changed at any time."""
+    """The running proxy. `seen` counts requests, `done` counts faults by kind. `share` can be changed at any time."""
 
     def __init__(
         self,
@@ -118,7 +117,7 @@ class FaultProxy:
         ca_bundle: str | None = None,
         certificates: Certificates | None = None,
     ) -> None:
-        """Start in front of `target`, and spoil a `share` (0 to 1) of the requests by `kinds` of `FAULTS`."""
+        """Start a proxy for `target`, in which a `share` (0 to 1) of the requests gets one of `kinds` of `FAULTS`."""
         self._server = _Server(("127.0.0.1", 0), _Handler)
         if certificates is not None:
             self._server.speak_tls(certificates)
@@ -170,7 +169,7 @@ class _Server(ThreadingHTTPServer):
         return http.client.HTTPConnection(host, port, timeout=60)
 
     def handle_error(self, *_arguments: t.Any) -> None:
-        """Say nothing: clients hang up, as is to be expected."""
+        """Log nothing. Clients close connections, as expected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -197,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815 - the names are http.server's
 
     def handle_expect_100(self) -> bool:
-        """Say nothing yet: what does not read the body has no use for it."""
+        """Do not answer yet. Some faults do not read the body."""
         return True
 
     def read_body(self) -> bytes:
@@ -210,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._body
 
     def ask_store(self, alter: t.Callable[[bytes], bytes] | None = None) -> _Answer:
-        """Hand the request on, with another body where there is one to `alter`, and return the store's answer."""
+        """Forward the request, with a changed body if `alter` is set, and return the store's response."""
         body = self.read_body()
         if body and alter is not None:
             body = alter(body)
@@ -223,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
         return _Answer(answer.status, answer.getheaders(), answer.read())
 
     def give(self, answer: _Answer, *, missing: int = 0) -> None:
-        """Answer the client, without the last `missing` bytes that are announced."""
+        """Send a response without its last `missing` bytes."""
         self.send_response_only(answer.status)
         has_body = self.command != "HEAD" and answer.status not in (204, 304)
         for name, value in answer.headers:
@@ -236,10 +235,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body[: len(answer.body) - missing])
 
     def reset(self) -> None:
-        """End the connection without an answer."""
+        """Close the connection without a response."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.close_connection = True
         os.close(self.connection.detach())
 
     def log_message(self, *_arguments: t.Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""

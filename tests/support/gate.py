@@ -1,6 +1,6 @@
-"""Looks for what must not be in the collection.
+"""Looks for things that must not be in the collection.
 
-Paths of one machine, hosts of package registries, files that grow too long, modules outside of the action group.
+These are paths of one machine, hosts of package registries, very long files, and modules outside the action group.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORBIDDEN = {
 
 
 def complaints(path: str) -> list[str]:
-    """What is wrong with one file."""
+    """Return the faults of one file."""
     try:
         text = (ROOT / path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -54,7 +54,7 @@ def complaints(path: str) -> list[str]:
 
 
 def ungrouped_modules() -> list[str]:
-    """Modules that `module_defaults: group/fediverse.mastodon_s3.all` would not reach, and the other way round."""
+    """Return modules that are missing in the action group `all`, and names in it that are not modules."""
     text = (ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8")
     grouped = set(re.findall(r"^    - (\w+)$", text, re.MULTILINE))
     modules = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if path.stem != "__init__"}
@@ -62,7 +62,7 @@ def ungrouped_modules() -> list[str]:
 
 
 def main() -> int:
-    """Looks through all files that git knows or would add."""
+    """Check all files that git tracks or would add."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     own = Path(__file__).resolve().relative_to(ROOT)

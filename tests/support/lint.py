@@ -1,4 +1,4 @@
-"""Runs the static checks: all, or the named ones, and says at the end which of them complained.
+"""Runs all or some static checks, and prints which of them failed.
 
 Usage: lint.py [CHECK ... | --quick]   (--quick: all but the slow ones)
 
@@ -17,6 +17,7 @@ from pathlib import Path
 import environments
 import gate
 import role_readme
+import workspace
 
 ROOT = environments.ROOT
 CACHE = environments.CACHE
@@ -25,7 +26,7 @@ INSIDE = CACHE / "collections" / "ansible_collections" / "fediverse" / "mastodon
 
 
 def _files(*patterns: str) -> list[str]:
-    """The files of the checkout that match, tracked or about to be."""
+    """Return the matching files that git tracks or would add."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [path for path in listing.split("\0") if path and (ROOT / path).is_file()]
@@ -34,6 +35,7 @@ def _files(*patterns: str) -> list[str]:
 def _run(*words: str, folder: Path = ROOT, **settings: str) -> int:
     environment = {
         **os.environ,
+        **workspace.BYTECODE,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "ANSIBLE_COLLECTIONS_PATH": str(CACHE / "collections"),
         "ANSIBLE_HOME": str(CACHE / "ansible-home"),
@@ -65,11 +67,23 @@ def _antsibull_docs() -> int:
     return _run("antsibull-docs", "lint-collection-docs", *words, ".", folder=INSIDE)
 
 
+def _actionlint() -> int:
+    try:
+        environments.ensure("actionlint")
+    except environments.MissingGoError as error:
+        if environments.in_ci():
+            raise
+        print(f"lint.py: actionlint is left out (with CI=true this is an error): {error}", file=sys.stderr)
+        return 0
+    return _run(str(CACHE / "actionlint" / "bin" / "actionlint"), "-no-color")
+
+
 CHECKS: dict[str, Callable[[], int]] = {
     "gate": gate.main,
     "yamllint": lambda: _run("yamllint", "--strict", *_files("*.yml", "*.yaml", ".yamllint", ".ansible-lint")),
     "ruff": _ruff,
     "shellcheck": lambda: _run("shellcheck", *_files("*.sh", ".ci/run")),
+    "actionlint": _actionlint,
     "antsibull-changelog": lambda: _run("antsibull-changelog", "lint", folder=INSIDE),
     "antsibull-docs": _antsibull_docs,
     "role-readme": role_readme.check,
@@ -82,7 +96,7 @@ SLOW = ("ansible-lint", "antsibull-docs")
 
 
 def main() -> int:
-    """Runs the checks that were asked for."""
+    """Run the requested checks. Return the exit status."""
     wanted = sys.argv[1:] or DEFAULT
     if wanted == ["--quick"]:
         wanted = [name for name in DEFAULT if name not in SLOW]
@@ -99,7 +113,12 @@ def main() -> int:
     for name in wanted:
         print(f"lint.py: {name} ...", flush=True)
         started = time.monotonic()
-        if CHECKS[name]():
+        try:
+            status = CHECKS[name]()
+        except environments.SetupError as error:
+            print(f"lint.py: {error}", file=sys.stderr)
+            status = 1
+        if status:
             failed.append(name)
             print(f"lint.py: {name} complained", flush=True)
         else:

@@ -1,4 +1,4 @@
-"""Users of a MinIO with few permissions."""
+"""Creates MinIO users with few permissions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from minio.credentials import StaticProvider
 
 
 def minio_user(store, statements):
-    """Make a user of its own on MinIO with a policy of these statements, and return the options with its key."""
+    """Create a MinIO user with a policy of these statements, and return the module options with its key."""
     name, secret = f"user{os.urandom(4).hex()}", os.urandom(16).hex()
     admin = MinioAdmin(
         endpoint=store.endpoint_url.removeprefix("https://"),

@@ -2,7 +2,7 @@
 
 Usage: molecule_scenario.py SCENARIO [molecule's own words]
 
-The status is 77, and the last line the reason, where this machine can't run it.
+If this machine can't run it, the exit status is 77, and the last line is the reason.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ ROOT = environments.ROOT
 
 
 def missing() -> str:
-    """What this machine lacks for hosts with systemd, or an empty text."""
+    """Return what this machine lacks for hosts with systemd, or an empty string."""
     if os.geteuid() != 0:
-        return "molecule needs root, for a network of its own and hosts with systemd. Try: sudo make molecule"
+        return "molecule needs root, for hosts with systemd in a separate network. Try: sudo make molecule"
     engine = shutil.which("podman") or shutil.which("docker") or shutil.which("apt-get")
     if not engine:
         return "molecule needs podman or docker: install one of them"
@@ -29,7 +29,7 @@ def missing() -> str:
 
 
 def main() -> int:
-    """Reads the command line and runs."""
+    """Parse the command line and run the command."""
     if len(sys.argv) < 2 or not (ROOT / "molecule" / sys.argv[1] / "molecule.yml").exists():
         scenarios = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
         print(f"molecule_scenario.py: which one? There are: {', '.join(scenarios)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Files that were written long enough ago to be taken as they are."""
+"""Writes files that are older than the minimum age."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OLD = time.time() - 3600
 
 
 class Writer:
-    """Something with a folder C(src) to write files in."""
+    """An object with a folder `src` to write files in."""
 
     def write(self, key, content=b"x", mode=0o644):
         """Write a file, and return its path."""

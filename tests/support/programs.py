@@ -1,7 +1,7 @@
-"""Builds or installs the servers that tests need: MinIO and VersityGW by Go, Ceph and OpenSSH by apt, others by pip.
+"""Installs the servers that tests need: MinIO and VersityGW with Go, Ceph and OpenSSH with apt, others with pip.
 
-Under CI=true one that can't be had is an error. Elsewhere it is named, and the tests that need it say that they are
-left out.
+With CI=true, a server that can't be installed is an error. Otherwise it is reported, and the tests that need it are
+skipped.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 
 from environments import in_ci
-from stores import KINDS, MissingError, install
+from stores import KINDS, ProgramMissingError, install
 from stores.packages import openssh
 
 
 def main() -> int:
-    """Installs all kinds of stores, and an SSH server."""
+    """Install all kinds of stores, and an SSH server."""
     missing = []
     for kind in (*KINDS, "openssh"):
         print(f"programs.py: {kind} ...", flush=True)
@@ -23,7 +23,7 @@ def main() -> int:
                 openssh()
             else:
                 install(kind)
-        except MissingError as error:
+        except ProgramMissingError as error:
             missing.append(kind)
             print(f"programs.py: {kind}: {error}", file=sys.stderr)
     if missing:

@@ -1,4 +1,4 @@
-"""Writes the generated part of the role's README from its argument specs, or (--check) says whether it is up to date.
+"""Writes the generated part of the role's README from its argument specs, or (--check) checks that it is up to date.
 
 Usage: role_readme.py [--check]
 """
@@ -25,7 +25,7 @@ def _generate(readme: Path) -> int:
 
 
 def check() -> int:
-    """Returns 1 and says what to do where the README differs from what would be generated."""
+    """Return 1, and print what to do, if the README is not up to date."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "README.md"
         shutil.copy(ROLE / "README.md", fresh)
@@ -39,7 +39,7 @@ def check() -> int:
 
 
 def main() -> int:
-    """Does what the command line asks for."""
+    """Parse the command line, and write or check the README."""
     try:
         environments.ensure("venv")
     except environments.SetupError as error:

@@ -1,10 +1,9 @@
-"""Runs stages of the checks, two at a time, and ends with a table and a line `N passed, N failed`.
+"""Runs stages of the tests, two at a time, and prints a table and a line `N passed, N failed`.
 
 Usage: run_stages.py all | STAGE ...
 
-A stage writes to .cache/logs/<stage>.log. The status 77 says that a stage can't run on this machine (for want of root
-or of containers): under CI=true that is a failure, elsewhere it is listed with the reason, which is the log's last
-line.
+A stage writes to .cache/logs/<stage>.log. The exit status 77 means that a stage can't run on this machine, for example
+without root. With CI=true this is a failure. Otherwise the stage is listed with the reason, the last line of its log.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ ONLY_QUICK = ("unit", "shipped")
 
 
 class Stage(NamedTuple):
-    """One independent part: the command, what a person types to run it alone, what it needs, what it can't share."""
+    """An independent part: its command, how a user runs it alone, its requirements, and what it can't share."""
 
     command: tuple[str, ...]
     alone: str
@@ -40,7 +39,7 @@ def _script(name: str, *words: str) -> tuple[str, ...]:
 
 
 def _stages() -> dict[str, Stage]:
-    """All stages, those that take longest first, since they are started in this order."""
+    """Return all stages. They are started in this order, so the longest come first."""
     scenarios = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
     venv_python = str(CACHE / "venv" / "bin" / "python")
     stores = ("setup", "programs")
@@ -75,23 +74,24 @@ def _stages() -> dict[str, Stage]:
         },
         "ansible-lint": Stage(_script("lint.py", "ansible-lint"), "make lint ONLY=ansible-lint"),
         "docs": Stage(_script("lint.py", "antsibull-docs"), "make docs"),
+        "docs-site": Stage(_script("docs_site.py"), "make docs-site"),
         "lint": Stage(_script("lint.py", "--quick"), "make lint"),
         "types": Stage(_script("lint.py", "mypy"), "make types"),
-        "unit": Stage(_script("unit.py", "venv"), "make unit"),
+        "unit": Stage(_script("unit.py", "venv", "-m", "not slow"), "make unit ARGS=\"-m 'not slow'\""),
         "shipped": Stage(_script("lint.py", "shipped"), "make lint ONLY=shipped"),
     }
 
 
 class Running(NamedTuple):
-    """A stage under way."""
+    """A running stage."""
 
     process: subprocess.Popen[bytes]
     log: TextIO
     started: float
 
 
-class Result(NamedTuple):
-    """How a stage ended: passed, failed, cannot (run here) or blocked (by another's failure), after so many seconds."""
+class StageResult(NamedTuple):
+    """The result of a stage: passed, failed, cannot (run here) or blocked (another stage failed), and its seconds."""
 
     verdict: str
     seconds: float
@@ -99,17 +99,18 @@ class Result(NamedTuple):
 
 
 class Board:
-    """Starts what can be started, waits, and keeps the results."""
+    """Starts stages when they can run, waits for them, and keeps the results."""
 
     def __init__(self, stages: dict[str, Stage]) -> None:
         self.stages = stages
         self.running: dict[str, Running] = {}
-        self.results: dict[str, Result] = {}
+        self.results: dict[str, StageResult] = {}
+        self.cpu_seconds: dict[str, float] = {}
         self.started = time.monotonic()
         self.said = self.started
 
     def run(self) -> None:
-        """Runs everything to its end; on an interruption ends what runs."""
+        """Run all stages. If interrupted, stop the running ones."""
         try:
             while len(self.results) < len(self.stages):
                 self._start_what_can()
@@ -126,7 +127,7 @@ class Board:
             needs = [need for need in stage.needs if need in self.stages]
             broken = [need for need in needs if need in self.results and self.results[need].verdict != "passed"]
             if broken:
-                self._finish(name, Result("blocked", 0.0, f"needs {broken[0]}, which did not pass"))
+                self._finish(name, StageResult("blocked", 0.0, f"needs {broken[0]}, which did not pass"))
                 continue
             taken = {self.stages[other].exclusive for other in self.running} - {""}
             if (
@@ -148,25 +149,27 @@ class Board:
 
     def _collect(self) -> None:
         for name, running in list(self.running.items()):
-            status = running.process.poll()
-            if status is None:
+            pid, status, used = os.wait4(running.process.pid, os.WNOHANG)
+            if not pid:
                 continue
+            status = running.process.returncode = os.waitstatus_to_exitcode(status)
             running.log.close()
             del self.running[name]
+            self.cpu_seconds[name] = used.ru_utime + used.ru_stime
             seconds = time.monotonic() - running.started
             if status == CANNOT_RUN and not in_ci():
                 lines = log_lines(name)
-                self._finish(name, Result("cannot", seconds, lines[-1] if lines else "no reason given"))
+                self._finish(name, StageResult("cannot", seconds, lines[-1] if lines else "no reason given"))
             else:
                 self._finish(
-                    name, Result("failed" if status else "passed", seconds, f"status {status}" if status else "")
+                    name, StageResult("failed" if status else "passed", seconds, f"status {status}" if status else "")
                 )
         if self.running and time.monotonic() - self.said > SAY_EVERY:
             self.said = time.monotonic()
             under_way = ", ".join(f"{name} ({self.said - run.started:.0f} s)" for name, run in self.running.items())
             print(f"{'':14}still running: {under_way}", flush=True)
 
-    def _finish(self, name: str, result: Result) -> None:
+    def _finish(self, name: str, result: StageResult) -> None:
         self.results[name] = result
         self.said = time.monotonic()
         count = f"{len(self.results)}/{len(self.stages)}"
@@ -178,25 +181,30 @@ class Board:
 
 
 def log_lines(name: str) -> list[str]:
-    """The lines of a stage's log."""
+    """Return the lines of a stage's log."""
     try:
         return (LOGS / f"{name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
 
 
-def summarise(stages: dict[str, Stage], results: dict[str, Result], seconds: float) -> int:
-    """Prints what happened and returns the status."""
+def summarise(board: Board, seconds: float) -> int:
+    """Print the results. Return the exit status.
+
+    CPU seconds leave out processes that nobody waited for.
+    """
+    stages, results = board.stages, board.results
     failed = [name for name, result in results.items() if result.verdict in ("failed", "blocked")]
     for name in failed:
         if results[name].verdict == "failed":
             print(f"\n--- {name}: the end of {Path(LOGS / f'{name}.log').relative_to(ROOT)} ---")
             print("\n".join(log_lines(name)[-40:]))
             print(f"--- to run it alone: {stages[name].alone} ---")
-    print(f"\n{'stage':24} {'result':10} {'seconds':>8}")
+    print(f"\n{'stage':24} {'result':10} {'seconds':>8} {'CPU':>8}")
     for name in stages:
         result = results[name]
-        print(f"{name:24} {result.verdict:10} {result.seconds:8.0f}  {result.text}")
+        cpu_seconds = board.cpu_seconds.get(name, 0.0)
+        print(f"{name:24} {result.verdict:10} {result.seconds:8.0f} {cpu_seconds:8.0f}  {result.text}")
     for name, result in results.items():
         if result.verdict == "cannot":
             print(f"not run on this machine: {name}: {result.text}")
@@ -205,6 +213,8 @@ def summarise(stages: dict[str, Stage], results: dict[str, Result], seconds: flo
             # What pytest left out inside of a stage that passed.
             if results[name].verdict == "passed" and line.startswith("SKIPPED ["):
                 print(f"left out in {name}: {line}")
+    for name in stages:
+        print("".join(f"{line}\n" for line in log_lines(name) if line.startswith("coverage: ")), end="")
     passed = sum(result.verdict == "passed" for result in results.values())
     print(f"{seconds / 60:.1f} minutes. Logs: {LOGS.relative_to(ROOT)}/")
     print(f"{passed} passed, {len(failed)} failed")
@@ -212,7 +222,7 @@ def summarise(stages: dict[str, Stage], results: dict[str, Result], seconds: flo
 
 
 def main() -> int:
-    """Reads the command line and runs."""
+    """Parse the command line and run the command."""
     stages = _stages()
     wanted = sys.argv[1:]
     unknown = [name for name in wanted if name != "all" and name not in stages]
@@ -225,7 +235,7 @@ def main() -> int:
     board = Board(chosen)
     print(f"{len(chosen)} stages, {AT_ONCE} at a time: {', '.join(chosen)}", flush=True)
     board.run()
-    return summarise(chosen, board.results, time.monotonic() - board.started)
+    return summarise(board, time.monotonic() - board.started)
 
 
 if __name__ == "__main__":

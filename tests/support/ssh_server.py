@@ -1,4 +1,4 @@
-"""An OpenSSH server of the test's own: its own keys and settings, on a free port of the loopback."""
+"""An OpenSSH server for tests, with its own keys and settings, on a free port of the loopback."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Subsystem sftp internal-sftp
 
 
 def missing() -> str:
-    """What is missing to run one, or an empty string."""
+    """Return what is missing to run one, or an empty string."""
     if os.geteuid() != 0:
         return "an SSH server needs root to take root's logins"
     return "" if SSHD else "there is no sshd: install openssh-server (it need not run)"
 
 
 class SshServer:
-    """A server that can be cut off, as a router that fails would do it, and connected again."""
+    """A server whose connections can be cut, as by a router that fails, and that can be started again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ class SshServer:
         raise RuntimeError((self.folder / "sshd.log").read_text())
 
     def cut_off(self) -> int:
-        """End the server and every session, and return how many of their processes there were."""
+        """Stop the server and all sessions. Return the number of their processes."""
         process = self._process
         if process is None:
             return 0
@@ -80,7 +80,7 @@ class SshServer:
         return len(sessions)
 
     def variables(self) -> dict[str, object]:
-        """How Ansible reaches it."""
+        """Return the connection variables for Ansible."""
         return {
             "ansible_connection": "ssh",
             "ansible_host": "127.0.0.1",
@@ -92,7 +92,7 @@ class SshServer:
 
 
 def _sessions(server: int) -> list[int]:
-    """The server's own processes for connections: those below it that are sshd as well."""
+    """Return the processes that handle the server's connections: its descendants that run sshd."""
     found, parents = [], {server}
     processes = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):

@@ -1,4 +1,4 @@
-"""A tree on disk, runs of s3_sync as a real module process on it, and a look at the bucket by other means."""
+"""A tree on disk, runs of s3_sync on it as a real module process, and checks of the bucket without this collection."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 
 
 def begin_module(name, arguments, *, path, check=False, diff=False, within=()):
-    """Start a module of any collection as Ansible would, in its own process, and return it.
+    """Start a module of any collection as Ansible does, in a process, and return the process.
 
-    name: with its collection. path: a folder for what it leaves behind. within: a command to run it by.
+    name: with its collection. path: a folder for its temporary files. within: a command that runs it.
     """
     collection, _dot, short = name.rpartition(".")
     own = {
@@ -50,8 +50,8 @@ def end_module(process):
     return json.loads(out)
 
 
-class Seen(typing.NamedTuple):
-    """What a visitor got: status, two headers (None: there was none), and the body."""
+class VisitorResponse(typing.NamedTuple):
+    """A response to a visitor: status, two headers (None if missing), and the body."""
 
     status: int
     type: str | None
@@ -60,7 +60,7 @@ class Seen(typing.NamedTuple):
 
 
 class Visitor:
-    """Somebody without credentials, with one kept-alive connection."""
+    """A client without credentials, with one persistent connection."""
 
     def __init__(self, store, base=None):
         url = urlsplit(base or store.endpoint_url)
@@ -76,16 +76,18 @@ class Visitor:
         return seen.status, seen.body
 
     def fetch(self, bucket, key):
-        """Return what a GET shows."""
+        """Return the response to a GET."""
         self._connection.request("GET", f"/{bucket}/{quote(key)}")
         answer = self._connection.getresponse()
-        return Seen(answer.status, answer.getheader("Content-Type"), answer.getheader("Cache-Control"), answer.read())
+        return VisitorResponse(
+            answer.status, answer.getheader("Content-Type"), answer.getheader("Cache-Control"), answer.read()
+        )
 
     def close(self):
         self._connection.close()
 
 
-class World(Writer):
+class StoreWorld(Writer):
     """One tree, one bucket, one state folder. `options` are those of every run."""
 
     def __init__(self, store, bucket, path):
@@ -96,7 +98,7 @@ class World(Writer):
         self.options = dict(store.module_options())
 
     def open_by_policy(self, *folders):
-        """Let everybody read what is below these folders."""
+        """Let everybody read the objects below these folders."""
         statement = {
             "Effect": "Allow",
             "Principal": "*",
@@ -107,12 +109,13 @@ class World(Writer):
         self.client.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps(policy))
 
     def start(self, check=False, diff=False, within=(), **options):
-        """Start the module as Ansible would, in its own process, and return it; `within` is a command to run it by."""
+        """Start the module as Ansible does, and return its process. `within` is a command that runs it."""
         arguments = {
             "src": str(self.src),
             "bucket": self.bucket,
             "state_dir": str(self.state_dir),
-            "settle_seconds": 0,
+            "minimum_age": 0,
+            "max_private_percent": 100,  # the trees are small, and many of their files are private
             **self.options,
             **options,
         }
@@ -130,7 +133,7 @@ class World(Writer):
         return result
 
     def done(self, **options):
-        """Run the module, expect it to succeed, and return what it did, without the zeros."""
+        """Run the module, expect it to succeed, and return the numbers of its actions that are not 0."""
         result = self.sync(**options)
         assert not result.get("failed"), result["msg"]
         return {name: amount["count"] for name, amount in result["actions"].items() if amount["count"]}
@@ -145,7 +148,7 @@ class World(Writer):
         return {str(path.relative_to(self.src)): path.stat().st_size for path in self.src.rglob("*") if path.is_file()}
 
     def unfinished(self, key):
-        """Return all uploads in parts that are under way; MinIO tells only those of the very `key`."""
+        """Return all unfinished multipart uploads. MinIO lists only those of the exact `key`."""
         pages = [self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix) for prefix in ("", key)]
         return [found for page in pages for found in page.get("Uploads", [])]
 

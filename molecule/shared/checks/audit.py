@@ -1,7 +1,7 @@
-"""Holds a bucket against the ledger of its instance: every object's bytes, headers and who can read it.
+"""Compares a bucket with the ledger of its instance: every object's content, headers and exposure.
 
-Prints the counts as JSON; the status is 1 if anything is wrong, with a line for each fault on stderr. Asks the store
-with its own administrator's key through boto3, and as nobody through plain HTTPS.
+Prints the counts as JSON. If there are faults, it prints a line for each on stderr, and the exit status is 1. It uses
+boto3 with the key of the store's administrator, and HTTPS requests without credentials.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FAULTS_SHOWN = 30
 
 
 class Store:
-    """The bucket, seen by its administrator and by nobody in particular."""
+    """The bucket, for its administrator and for anonymous visitors."""
 
     def __init__(self, description: dict[str, t.Any], bucket: str) -> None:
         self.bucket = bucket
@@ -42,18 +42,18 @@ class Store:
         self.https = urllib3.PoolManager(ca_certs=description["ca_bundle"], maxsize=8)
 
     def keys(self) -> set[str]:
-        """All keys in the bucket."""
+        """Return all keys in the bucket."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {found["Key"] for page in pages for found in page.get("Contents", [])}
 
     def anonymous(self, path: str, method: str = "GET", query: str = "") -> urllib3.BaseHTTPResponse:
-        """A request without credentials."""
+        """Send a request without credentials."""
         url = self.root + (f"/{quote(path, safe='/')}" if path else "") + (f"?{query}" if query else "")
         return self.https.request(method, url, redirect=False)
 
 
 def judge(store: Store, key: Key, wanted: Wanted, *, present: bool) -> list[str]:
-    """What is wrong with one object."""
+    """Return the faults of one object."""
     if wanted is Wanted.ABSENT:
         return ["is in the bucket, and must not be"] if present else []
     if wanted is Wanted.EITHER:
@@ -77,7 +77,7 @@ def judge(store: Store, key: Key, wanted: Wanted, *, present: bool) -> list[str]
 
 
 def bucket_faults(store: Store) -> list[str]:
-    """What a stranger could do to the bucket itself."""
+    """Return what anonymous visitors can do with the bucket itself, but must not."""
     tried = {
         "list it": store.anonymous(""),
         "list it as version 2": store.anonymous("", query="list-type=2&max-keys=1"),
@@ -90,7 +90,7 @@ def bucket_faults(store: Store) -> list[str]:
 
 
 def gaps(visits: t.Iterable[dict[str, t.Any]]) -> list[float]:
-    """Seconds for which the site's health check had no good answer, each time that happened."""
+    """Return the length in seconds of each interruption of the site's health check."""
     found, since = [], None
     for visit in visits:
         if visit["what"] == "health" and visit["answer"] != 200:
@@ -102,7 +102,7 @@ def gaps(visits: t.Iterable[dict[str, t.Any]]) -> list[float]:
 
 
 def main() -> int:
-    """Reads the command line, asks, prints."""
+    """Parse the command line, check everything and print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="store.json of the test's store")
     parser.add_argument("--bucket", required=True)
@@ -112,13 +112,13 @@ def main() -> int:
     parser.add_argument("--stale-disk", action="store_true", help="the disk was the truth again for a while")
     arguments = parser.parse_args()
     store = Store(json.loads(arguments.store.read_text(encoding="utf-8")), arguments.bucket)
-    deeds = [json.loads(line) for line in arguments.ledger.read_text(encoding="utf-8").splitlines()]
-    keys = replay(deeds)
+    events = [json.loads(line) for line in arguments.ledger.read_text(encoding="utf-8").splitlines()]
+    keys = replay(events)
     there = store.keys()
     wanted = {name: key.wanted(stale_disk=arguments.stale_disk) for name, key in keys.items()}
     wanted.update(dict.fromkeys(arguments.gone, Wanted.ABSENT))
 
-    faults = bucket_faults(store) + job_faults(deeds)
+    faults = bucket_faults(store) + job_faults(events)
     faults += [f"{name}: is in the bucket, and nobody knows it" for name in sorted(there - set(keys))]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         names = sorted(keys)
@@ -128,9 +128,9 @@ def main() -> int:
     counts: dict[str, t.Any] = dict(collections.Counter(want.value for want in wanted.values()))
     counts.update(
         objects=len(there),
-        ledger_lines=len(deeds),
-        stored_in_bucket_by_mastodon=sum(deed["deed"] == "stored" and deed["where"] == "bucket" for deed in deeds),
-        uploads_processed=sum(deed["deed"] == "processed" for deed in deeds),
+        ledger_lines=len(events),
+        stored_in_bucket_by_mastodon=sum(event["event"] == "stored" and event["where"] == "bucket" for event in events),
+        uploads_processed=sum(event["event"] == "processed" for event in events),
         gaps_of_web=gaps(json.loads(line) for line in arguments.visitors.read_text(encoding="utf-8").splitlines()),
         faults=len(faults),
     )

@@ -12,7 +12,7 @@ import boto3
 
 
 def main() -> None:
-    """Acts as the store's administrator."""
+    """Delete the object as the store's administrator."""
     store_file, bucket, prefix = sys.argv[1:]
     with open(store_file, encoding="utf-8") as stream:
         store = json.load(stream)

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# Prints as JSON what Mastodon would find in its env files: the variables that are named as arguments, null where absent.
-# The others are compared with the first file, of before any change: their lines must be the same bytes in the same order.
+# Prints as JSON the variables that Mastodon reads from its env files. The names are arguments. Absent ones are null.
+# The other lines are compared with the original file: they must have the same bytes in the same order.
 require 'dotenv'
 require 'json'
 

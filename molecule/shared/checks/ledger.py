@@ -1,4 +1,4 @@
-"""What must be in the bucket in the end, told from the instance's own ledger. Pure: knows neither store nor host."""
+"""Computes from the instance's ledger what the bucket must contain. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import typing as t
 
-# Mastodon's layout, stated here on its own and not taken from the code under test.
+# Mastodon's layout. It is repeated here, because the code under test may be wrong.
 PUBLIC = (
     "accounts",
     "cache",
@@ -21,7 +21,7 @@ CACHE_CONTROL = "public, max-age=315576000, immutable"
 
 
 class Wanted(enum.Enum):
-    """What an object must be."""
+    """The expected state of an object."""
 
     PUBLIC = "public"
     PRIVATE = "private"
@@ -31,9 +31,9 @@ class Wanted(enum.Enum):
 
 @dataclasses.dataclass
 class Key:
-    """The last that is known of a key, in each of the two storages.
+    """The latest state of a key, in each of the two storages.
 
-    disk, bucket: "present", "hidden", "deleted", "unsure", or "" where nothing was ever done there.
+    disk, bucket: "present", "hidden", "deleted", "unsure", or "" if it never existed there.
     """
 
     name: str
@@ -44,26 +44,27 @@ class Key:
     content_type: str = ""
     _before: str = ""
 
-    def record(self, deed: dict[str, t.Any]) -> None:
-        """Takes one line of the ledger."""
-        where = deed["where"]
+    def record(self, event: dict[str, t.Any]) -> None:
+        """Apply one event of the ledger."""
+        where = event["where"]
         before = getattr(self, where)
-        if deed["deed"] == "stored":
+        if event["event"] == "stored":
             setattr(self, where, "present")
-            self.sha256, self.size, self.content_type = deed["sha256"], deed["size"], deed["type"]
-        elif deed["deed"] in ("deleting", "hiding"):
-            # The line that says it is done may be missing after a kill.
+            self.sha256, self.size, self.content_type = event["sha256"], event["size"], event["type"]
+        elif event["event"] in ("deleting", "hiding"):
+            # After a kill, the line for its end may be missing.
             setattr(self, where, "unsure")
             self._before = before
-        elif deed["deed"] == "deleted":
+        elif event["event"] == "deleted":
             setattr(self, where, "deleted")
-        elif deed["deed"] == "hidden":
-            setattr(self, where, "hidden" if deed["effective"] else self._before)
+        elif event["event"] == "hidden":
+            setattr(self, where, "hidden" if event["effective"] else self._before)
 
     def wanted(self, *, stale_disk: bool) -> Wanted:
-        """What the object must be while the bucket is the truth and no ACLs are in use.
+        """Return the expected object while the bucket is the source of truth and ACLs are not used.
 
-        stale_disk: the disk was the truth again after the bucket had been, so that it has what was deleted there.
+        stale_disk: The disk was the source of truth again after a rollback, so it has files that were deleted in the
+            bucket.
         """
         folder = self.name.partition("/")[0]
         if folder not in PUBLIC + PRIVATE:
@@ -75,31 +76,31 @@ class Key:
         state = self.bucket or self.disk
         if state == "present":
             return Wanted.PRIVATE if folder in PRIVATE else Wanted.PUBLIC
-        # Without ACLs a private file below a public folder has to stay at home.
+        # Without ACLs, a private file in a public folder must stay on disk only.
         return Wanted.ABSENT
 
 
 def replay(lines: t.Iterable[dict[str, t.Any]]) -> dict[str, Key]:
-    """The keys after all deeds of a ledger."""
+    """Return the keys after all events of a ledger."""
     keys: dict[str, Key] = {}
     for line in lines:
-        if line["deed"] in ("stored", "deleting", "deleted", "hiding", "hidden"):
+        if line["event"] in ("stored", "deleting", "deleted", "hiding", "hidden"):
             keys.setdefault(line["key"], Key(line["key"])).record(line)
     return keys
 
 
 def job_faults(lines: t.Iterable[dict[str, t.Any]]) -> list[str]:
-    """Uploads that were lost on their way: refused, never finished, or finished without their original."""
+    """Return the lost uploads: refused, never finished, or finished without their original."""
     faults = []
     begun: dict[str, bool] = {}
     for line in lines:
-        if line["deed"] == "processing":
+        if line["event"] == "processing":
             begun.setdefault(line["key"], False)
-        elif line["deed"] == "processed":
+        elif line["event"] == "processed":
             begun[line["key"]] = True
-        elif line["deed"] == "failed":
+        elif line["event"] == "failed":
             begun[line["key"]] = True
             faults.append(f"{line['key']}: a worker on {line['where']} did not find the original")
-        elif line["deed"] in ("refused", "error"):
+        elif line["event"] in ("refused", "error"):
             faults.append(f"{line['key']}: {line['where']} answered {line['error']}")
     return faults + [f"{key}: its job was cut short and is lost" for key, done in begun.items() if not done]

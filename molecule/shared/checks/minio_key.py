@@ -1,7 +1,7 @@
-"""Makes a MinIO user that may work in one bucket and nowhere else, or looks whether a user is one.
+"""Creates a MinIO user with access to one bucket only, or checks that a user has only this access.
 
-Usage: minio_key.py STORE.json HOST KEY.json   makes one
-       minio_key.py STORE.json HOST -          judges the key that comes as JSON from stdin
+Usage: minio_key.py STORE.json HOST KEY.json   creates a user
+       minio_key.py STORE.json HOST -          checks the key in the JSON from stdin
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from minio import MinioAdmin
 from minio.credentials import StaticProvider
 
-# What Mastodon, the sync and its verification ask for. No administration, no other bucket.
+# The requests of Mastodon, the sync and its verification. No administration, no other bucket.
 _BUCKET_ACTIONS = ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
 _OBJECT_ACTIONS = [
     "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
@@ -28,7 +28,7 @@ _OBJECT_ACTIONS = [
 
 
 def policy(bucket: str) -> dict[str, object]:
-    """The user's policy."""
+    """Return the user's policy."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -39,7 +39,7 @@ def policy(bucket: str) -> dict[str, object]:
 
 
 def administrator(store: dict[str, str]) -> MinioAdmin:
-    """MinIO's admin API."""
+    """Return a client of MinIO's admin API."""
     return MinioAdmin(
         endpoint=urlsplit(store["endpoint_url"]).netloc,
         credentials=StaticProvider(store["access_key"], store["secret_key"]),
@@ -48,7 +48,7 @@ def administrator(store: dict[str, str]) -> MinioAdmin:
 
 
 def refused(call: t.Callable[..., object], **words: object) -> bool:
-    """Whether the store denies a call."""
+    """Return whether the store denies a call."""
     try:
         call(**words)
     except ClientError as error:
@@ -57,7 +57,7 @@ def refused(call: t.Callable[..., object], **words: object) -> bool:
 
 
 def judge(store: dict[str, str], bucket: str, key: dict[str, str]) -> list[str]:
-    """What is wrong with a key."""
+    """Return the faults of a key."""
     user = json.loads(administrator(store).user_info(access_key=key["access_key"]))
     s3 = boto3.client(
         "s3",
@@ -80,7 +80,7 @@ def judge(store: dict[str, str], bucket: str, key: dict[str, str]) -> list[str]:
 
 
 def main() -> None:
-    """Makes user, policy and key file, which only its owner can read; or judges a key."""
+    """Create user, policy and key file, which only its owner can read, or check a key."""
     store_file, host, key_file = sys.argv[1:]
     with open(store_file, encoding="utf-8") as stream:
         store = json.load(stream)

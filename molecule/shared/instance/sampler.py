@@ -1,10 +1,10 @@
-"""Looks for secrets where they must never show, until it is ended: argument lists and temporary files.
+"""Looks for secrets in argument lists and temporary files, until it is stopped.
 
 Usage: sampler.py SECRETS.json FINDINGS.jsonl FOLDER...
 
-SECRETS.json maps names to values, or to the env file and the variable that are going to hold one. A finding names the
-secret, never its value. Every half minute and at the end a line with the number of argument lists and files seen so
-far is written, as proof that it did look.
+SECRETS.json maps names to values, or to the env file and the variable that will contain the value. A finding contains
+the name of the secret, but never its value. To prove that it works, it writes the number of argument lists and files
+checked so far, every half minute and at the end.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from collections.abc import Iterator
 
 INTERVAL = 0.03
 LARGEST = 8 << 20
-# A module travels as a zip in base64 inside of a Python script.
+# Ansible sends a module as a zip file, in base64, inside a Python script.
 _PAYLOAD = re.compile(rb"[A-Za-z0-9+/\n]{2000,}={0,2}")
 
 
 def command_lines() -> Iterator[tuple[str, bytes]]:
-    """What `ps` shows: (process id, argument list) of every process but this one."""
+    """Return PID and argument list of every process except this one, as `ps` shows them."""
     for pid in os.listdir("/proc"):
         if pid.isdigit() and int(pid) != os.getpid():
             try:
@@ -38,7 +38,7 @@ def command_lines() -> Iterator[tuple[str, bytes]]:
 
 
 def files(folders: list[str]) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    """Every file below the folders, with what tells a changed one."""
+    """Return every file below the folders, with values that change when the file changes."""
     for folder in folders:
         for parent, _names, names in os.walk(folder, onerror=lambda error: None):
             for name in names:
@@ -51,7 +51,7 @@ def files(folders: list[str]) -> Iterator[tuple[str, tuple[int, int, int]]]:
 
 
 def layers(content: bytes) -> Iterator[bytes]:
-    """The content, and what is packed in it."""
+    """Return the content and, if it is packed, the unpacked content."""
     yield content
     for found in _PAYLOAD.finditer(content):
         try:
@@ -63,7 +63,7 @@ def layers(content: bytes) -> Iterator[bytes]:
 
 
 class Sampler:
-    """Remembers what it has seen, so that each thing is judged once."""
+    """Checks each argument list and file once."""
 
     def __init__(self, secrets: dict[str, str | dict[str, str]], findings: str, folders: list[str]) -> None:
         self.secrets = {name: value.encode() for name, value in secrets.items() if isinstance(value, str)}
@@ -81,7 +81,7 @@ class Sampler:
         return sorted({name for layer in layers(content) for name, value in self.secrets.items() if value in layer})
 
     def learn(self) -> None:
-        """Reads the secrets that are in an env file by now, and judges by them the argument lists seen before."""
+        """Read secrets that are now in an env file, and search the earlier argument lists for them."""
         for name, place in self.awaited.items():
             try:
                 with open(place["file"], "rb") as stream:

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# People who look at the site and post pictures, other servers that deliver posts. Usage: DOMAIN LOG PAUSE-FILE
-# The log has a line for each change of what is answered, so that the gap of a restart can be measured.
+# Simulates visitors who post pictures and other servers that deliver posts. Usage: DOMAIN LOG PAUSE-FILE
+# The log has a line for each change of the response, so that the length of an interruption can be measured.
 require 'json'
 require 'net/http'
 require 'openssl'

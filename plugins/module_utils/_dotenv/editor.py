@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sets and removes variables in the bytes of a dotenv file; every byte outside of the edited lines stays."""
+"""Sets and removes variables in the bytes of a dotenv file. Every byte outside the edited lines stays as it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvEditError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.other_readers import check_other_readers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.parser import (
     BOM,
     Assignment,
@@ -32,15 +33,15 @@ _LAST_LINE_END = re.compile(rb"(?:\r\n|\n|\r)\Z")
 
 @dataclass(frozen=True)
 class Edit:
-    """What an edit makes of a file.
+    """The result of an edit.
 
     Attributes:
         before: The file as it was.
-        after: The file as it is to be; `after.data` equals `before.data` where nothing is to do.
+        after: The file as it will be; `after.data` equals `before.data` if there is nothing to do.
         added: Names that had no value before.
-        updated: Names that have another value, or the same in a form that all readers take.
-        removed: Names that had a place in the file and have none any more.
-        duplicates: Lines, by name, of earlier assignments that the last one overrides; they are left as they are.
+        updated: Names with a new value, or with the same value in a form that all readers understand.
+        removed: Names that were in the file and no longer are.
+        duplicates: Lines, by name, of earlier assignments that the last one overrides; they are not changed.
     """
 
     before: Document
@@ -60,19 +61,19 @@ class _Replacement(NamedTuple):
 def edit(data: bytes, values: dict[str, str], absent: tuple[str, ...] = (), *, comment_out: bool = False) -> Edit:
     """Set `values` and remove the names in `absent`.
 
-    A variable is set where it is assigned last, else where a commented sample (`# NAME=`) stands, else at the end. The
-    line is then written as `NAME=value`, the only form that all readers take: `export` is dropped and an inline comment
-    gets a line of its own above. A line that all of them already read as asked is left alone.
+    A variable is set at its last assignment, or at a commented sample (`# NAME=`), or at the end. The line is then
+    written as `NAME=value`, the only form that all readers understand: `export` is dropped and an inline comment gets
+    its own line above. A line from which all readers already get the right value is left alone.
 
     Args:
         data: The file.
         values: Value by name; an empty string means present and empty.
-        absent: Names that are to have no value; all their assignments are removed.
-        comment_out: Put `# ` in front of the removed lines instead of dropping them.
+        absent: Names that should have no value; all their assignments are removed.
+        comment_out: Put `# ` in front of the removed lines instead of deleting them.
 
     Raises:
-        DotenvValueError: A name or a value can't be written so that all readers take it the same way.
-        DotenvEditError: The edit would change what is read for other variables.
+        DotenvValueError: A name or a value can't be written so that all readers get the same.
+        DotenvEditError: A reader would get a wrong value, or a different value for another variable.
     """
     before = parse(data)
     line_end = _line_end(data)
@@ -83,7 +84,7 @@ def edit(data: bytes, values: dict[str, str], absent: tuple[str, ...] = (), *, c
         line = f"{name}={quote(name, value)}".encode()
         last = before.last().get(name)
         if last is not None:
-            if not _is_settled(data, last, value):
+            if not _is_up_to_date(data, last, value):
                 replacements.append(_set_in_place(data, last, line, line_end))
             continue
         sample = _find_sample(before, name)
@@ -99,6 +100,7 @@ def edit(data: bytes, values: dict[str, str], absent: tuple[str, ...] = (), *, c
                 replacements.append(_Replacement(found.start, found.end, text))
     after = parse(_apply(data, sorted(replacements), appended, line_end))
     _check(before, after, values, absent)
+    check_other_readers(before, after, values, absent)
     return _summary(before, after, values, absent)
 
 
@@ -107,8 +109,8 @@ def _apply(data: bytes, replacements: list[_Replacement], appended: list[bytes],
     position = 0
     for start, end, text in replacements:
         result += data[position:start]
-        # A removed line leaves an empty one behind where the next would otherwise continue the line before.
-        if _is_swallowed(result) and (text or end < len(data)):
+        # A removed line leaves an empty one, if otherwise the next one would continue the line before.
+        if _is_continuation(result) and (text or end < len(data)):
             result += line_end
         result += text
         position = end
@@ -116,19 +118,19 @@ def _apply(data: bytes, replacements: list[_Replacement], appended: list[bytes],
     for line in appended:
         if result and result != BOM and not result.endswith((b"\n", b"\r")):
             result += line_end
-        if _is_swallowed(result):
+        if _is_continuation(result):
             result += line_end
         result += line + line_end
     return bytes(result)
 
 
-def _is_swallowed(before: bytes | bytearray) -> bool:
-    """Tell whether systemd would take a line at this place for a part of what stands before it."""
+def _is_continuation(before: bytes | bytearray) -> bool:
+    """Return whether systemd would read a line at this position as a continuation of the text before it."""
     return before == BOM or _CONTINUED.search(before, max(0, len(before) - 4096)) is not None
 
 
-def _is_settled(data: bytes, found: Assignment, value: str) -> bool:
-    """Tell whether all readers already read the value from this line."""
+def _is_up_to_date(data: bytes, found: Assignment, value: str) -> bool:
+    """Return whether all readers already get the value from this line."""
     head = rb"[ \t]*" + found.name.encode() + rb"[ \t]*=[ \t]*"
     line = _LAST_LINE_END.sub(b"", data[found.start : found.end])
     match = re.match(head, line)
@@ -136,7 +138,7 @@ def _is_settled(data: bytes, found: Assignment, value: str) -> bool:
         found.value == value
         and match is not None
         and is_portable(line[match.end() :].rstrip(b" \t").decode("utf-8", "surrogateescape"), value)
-        and not _is_swallowed(data[: found.start])
+        and not _is_continuation(data[: found.start])
     )
 
 
@@ -145,13 +147,13 @@ def _set_in_place(data: bytes, found: Assignment, line: bytes, line_end: bytes) 
     indent = old[: len(old) - len(old.lstrip(b" \t"))]
     tail = data[found.value_end : found.end].strip()
     comment = indent + tail + line_end if tail.startswith(b"#") else b""
-    if comment and _is_swallowed(comment):
+    if comment and _is_continuation(comment):
         comment += line_end
     return _Replacement(found.start, found.end, comment + indent + line + _end_of(old))
 
 
 def _find_sample(document: Document, name: str) -> _Replacement | None:
-    """Find the first commented assignment of the name; `text` is the inline comment to keep, on a line of its own."""
+    """Find the first commented assignment of the name; `text` is the inline comment, which gets its own line."""
     pattern = re.compile(
         rb"^[ \t]*\#+[ \t]*(?:export[ \t]+)?" + name.encode() + rb"[ \t]*=[ \t]*"
         rb"(?:'[^'\r\n]*'|\"[^\"\r\n]*\"|[^\s'\"\#]*)(?:[ \t]+(?P<comment>\#[^\r\n]*))?[ \t]*(?P<end>\r\n|\n|\r|\Z)",
@@ -161,14 +163,14 @@ def _find_sample(document: Document, name: str) -> _Replacement | None:
     for match in pattern.finditer(data):
         if not any(found.start <= match.start() < found.end for found in document.assignments):
             comment = match["comment"].rstrip() + (match["end"] or b"\n") if match["comment"] else b""
-            if comment and _is_swallowed(comment):
+            if comment and _is_continuation(comment):
                 comment += match["end"] or b"\n"
             return _Replacement(match.start(), match.end(), comment)
     return None
 
 
 def _commented(lines: bytes) -> bytes:
-    # systemd continues a comment behind a backslash at its end.
+    # systemd continues a comment after a backslash at its end.
     text = re.sub(rb"^(?=[^\r\n])", b"# ", lines, flags=re.MULTILINE)
     return re.sub(rb"\\(?=\r?\n|\r|\Z)", b"\\\\ ", text)
 
@@ -185,7 +187,7 @@ def _end_of(lines: bytes) -> bytes:
 
 
 def _check(before: Document, after: Document, values: dict[str, str], absent: tuple[str, ...]) -> None:
-    """Refuse an edit after which anything else but what was asked for would be read."""
+    """Refuse an edit after which anything but the requested change would be read."""
     read = after.last()
     for name, value in values.items():
         if name not in read or read[name].value != value:
@@ -207,7 +209,7 @@ def _check(before: Document, after: Document, values: dict[str, str], absent: tu
 
 
 _SUSPECT = (
-    "a quote somewhere in the file is not closed, or stands where dotenv does not expect it; put that right first"
+    "a quote somewhere in the file is not closed, or is in a place where dotenv does not expect it; correct it first"
 )
 
 

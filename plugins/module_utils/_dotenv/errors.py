@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What can go wrong with a dotenv file; no message ever holds a value."""
+"""The errors of dotenv files; no message ever contains a value."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class DotenvError(Exception):
 
 
 class DotenvReadError(DotenvError):
-    """A file can't be opened, is no regular file, or is too large to be a dotenv file."""
+    """A file can't be opened, is not a regular file, or is too large for a dotenv file."""
 
 
 class DotenvValueError(DotenvError):
-    """A name or a value that the readers of dotenv files would not all take the same way."""
+    """A name or a value that the readers of dotenv files would understand differently."""
 
 
 class DotenvEditError(DotenvError):
@@ -24,4 +24,4 @@ class DotenvEditError(DotenvError):
 
 
 class DotenvWriteError(DotenvError):
-    """The file can't be written, or was changed by somebody else in the meantime."""
+    """The file can't be written, or another program has changed it in the meantime."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What several dotenv files together give each variable."""
+"""Combines several dotenv files into the value of each variable."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.pars
 
 @dataclass
 class Variable:
-    """A variable: the assignment that counts, the file it is in, and the places that have no effect."""
+    """A variable: the assignment that is used, its file, and the assignments that have no effect."""
 
     path: str
     assignment: Assignment
     shadowed: list[dict[str, Any]] = field(default_factory=list)
 
     def result(self, *, reveal: bool) -> dict[str, Any]:
-        """Return what a module may show of it; the value only where asked for, and only where it is certain."""
+        """Return what a module may show about it; the value only if it was requested and is certain."""
         found = self.assignment
         result: dict[str, Any] = {
             "path": self.path,
@@ -62,7 +62,7 @@ def combine(files: Iterable[tuple[str, Document]]) -> dict[str, Variable]:
 def listed(variables: dict[str, Variable], reveal: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the variables as a module may show them.
 
-    What looks rather like a piece of a key than like a variable's name is left out, unless that is in `reveal`.
+    A name that looks more like a part of a key is left out, unless it is in `reveal`.
     """
     wanted = set(reveal)
     return {

@@ -2,11 +2,10 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads the text of a dotenv file as the Ruby gem dotenv does (2.7 to 3.2), without running or expanding anything.
+"""Parses a dotenv file as the Ruby gem dotenv does (2.7 to 3.2), without running or expanding anything.
 
-The grammar is the gem's (`lib/dotenv/parser.rb`): a file is scanned for assignments, whatever lies between them is
-ignored, and of several assignments of one name the last one wins. Offsets are kept, so that an editor can leave all
-other bytes alone.
+The grammar is the gem's (`lib/dotenv/parser.rb`): a file is searched for assignments, and everything in between is
+ignored. The last assignment of a name wins. Offsets are kept, so that an editor can leave all other bytes alone.
 """
 
 from __future__ import annotations
@@ -47,18 +46,18 @@ _RUBY_WHITESPACE = b"\0\t\n\v\f\r "
 
 @dataclass(frozen=True)
 class Assignment:
-    """One place of a file that gives a variable its value, or names it (`export NAME`, or `NAME` alone).
+    """A place in a file that gives a variable its value, or only names it (`export NAME`, or `NAME` alone).
 
     Attributes:
         name: The variable.
-        line: Number of the line on which the name stands, from 1.
+        line: Number of the line with the name, from 1.
         start: Offset of the first byte of that line.
-        end: Offset behind the last line it reaches into, with that line's end.
-        value_start: Offset of the first byte behind the separator; equal to value_end where there is no value.
-        value_end: Offset behind the value with its quotes, in front of a comment.
-        value: What is read; None where that can't be told from the file alone.
-        dynamic: The value refers to other variables or runs a command: it depends on the environment of the reader.
-        bare: A name without separator: an empty value for dotenv 3.2 and later, ignored by older versions.
+        end: Offset after the last line of the assignment, including its line end.
+        value_start: Offset of the first byte after the separator; equal to value_end without a value.
+        value_end: Offset after the value with its quotes, before a comment.
+        value: The value; None if the file alone does not determine it.
+        dynamic: The value refers to other variables or runs a command, so it depends on the reader's environment.
+        bare: A name without separator: an empty value in dotenv 3.2 and later, ignored by older versions.
         export: The line begins with `export`.
         quote: The quote around the value, or an empty string.
     """
@@ -89,16 +88,16 @@ class Document:
     assignments: tuple[Assignment, ...]
 
     def last(self) -> dict[str, Assignment]:
-        """Return the assignment that counts of each variable, by name, in the order of the file."""
+        """Return the effective assignment of each variable, by name, in the order of the file."""
         return {assignment.name: assignment for assignment in self.assignments if assignment.sets}
 
     def values(self) -> dict[str, str]:
-        """Return each variable's value; those that can't be told from the file alone are left out."""
+        """Return each variable's value, without those that the file alone does not determine."""
         return {name: found.value for name, found in self.last().items() if found.value is not None}
 
 
 def parse(data: bytes) -> Document:
-    """Parse the bytes of a dotenv file. Never fails: what is no assignment is ignored, as Ruby dotenv does."""
+    """Parse the bytes of a dotenv file. Never fails: like Ruby dotenv, it ignores what is not an assignment."""
     text = _Normalised(data)
     assignments: list[Assignment] = []
     modes: dict[bytes, bytes | None] = {}
@@ -132,7 +131,7 @@ def parse(data: bytes) -> Document:
 
 
 class _Normalised:
-    """The text as the parser sees it (no byte order mark, LF only), with the way back to the file's own offsets."""
+    """The text as the parser sees it (no byte order mark, only LF), with a mapping to the file's own offsets."""
 
     def __init__(self, data: bytes) -> None:
         self._raw_size = len(data)
@@ -146,7 +145,7 @@ class _Normalised:
         self._line_starts = [0] + [match.end() for match in re.finditer(rb"\n", self.data)]
 
     def raw(self, offset: int) -> int:
-        """Return the file's offset for one in the normalised text."""
+        """Return the file's offset for an offset in the normalised text."""
         return self._skipped + offset + bisect.bisect_left(self._doubles, offset)
 
     def line_number(self, offset: int) -> int:
@@ -164,7 +163,7 @@ class _Normalised:
 
 
 def _value(raw: bytes, legacy: bool) -> tuple[str, bytes, bool]:
-    """Return the quote, the value and whether it is dynamic, from the text behind the separator."""
+    """Return the quote, the value and whether it is dynamic, from the text after the separator."""
     value = raw.strip(_RUBY_WHITESPACE)
     quote = ""
     match = _QUOTED.match(value)
@@ -182,7 +181,7 @@ def _value(raw: bytes, legacy: bool) -> tuple[str, bytes, bool]:
 
 
 def _without_escaped_dollars(value: bytes) -> tuple[bytes, bool]:
-    """Take the backslash from escaped references and commands; tell whether there are any that are not escaped."""
+    """Remove the backslash from escaped references and commands; return whether there are any that are not escaped."""
     dynamic = False
 
     def variable(match: re.Match[bytes]) -> bytes:
@@ -213,7 +212,7 @@ def _without_escaped_dollars(value: bytes) -> tuple[bytes, bool]:
 
 
 def _command_end(value: bytes, start: int) -> int:
-    """Return the offset behind the parenthesis that closes the one at `start`, or -1; an empty pair is no command."""
+    """Return the offset after the parenthesis that closes the one at `start`, or -1; an empty pair is not a command."""
     depth = 0
     for offset in range(start, len(value)):
         byte = value[offset]
@@ -229,5 +228,5 @@ def _command_end(value: bytes, start: int) -> int:
 
 
 def is_conventional(name: str) -> bool:
-    """Tell whether this looks like a variable's name, and not like a piece of a key that some line holds by mistake."""
+    """Return whether this looks like a variable's name, and not like a part of a key that got there by mistake."""
     return _CONVENTIONAL_NAME.match(name) is not None

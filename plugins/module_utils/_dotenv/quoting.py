@@ -2,14 +2,14 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-r"""Writes values so that Ruby dotenv, Node's dotenv, systemd's EnvironmentFile= and compose all read the same.
+r"""Writes values so that Ruby dotenv, Node's dotenv, systemd's EnvironmentFile= and Compose all read the same.
 
-Where they differ (each was seen with the real reader):
+They differ in these points (each was observed with the real reader):
 
-- `$` outside of single quotes is a reference or, in Ruby, a command; only systemd takes it as it is.
-- A `#` outside of quotes cuts the value, but not in systemd.
-- A backslash is dropped, kept or an escape, but for single quotes, where only one before the closing quote matters.
-- There is no way to write a single quote within single quotes, and no escape for a double quote that Node knows.
+- `$` outside single quotes is a reference or, in Ruby, a command; only systemd reads it literally.
+- A `#` outside quotes ends the value, but not in systemd.
+- A backslash is dropped, kept or an escape. Within single quotes it matters only before the closing quote.
+- A single quote can't be written within single quotes, and Node knows no escape for a double quote.
 - Ruby dotenv before 2.7, `docker run --env-file` and shell tools end every value at the end of the line.
 """
 
@@ -21,32 +21,32 @@ import unicodedata
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvValueError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-# What is written without quotes; shells take it literally too.
+# Characters that need no quotes; shells read them literally too.
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+\Z")
-# What is left without quotes where it is already so.
+# Characters that may stay without quotes.
 _READ_ALIKE = re.compile(
     r"[!%&()*+,\-./0-9:;<=>?@A-Z\[\]^_a-z{|}~](?:[ \t]*[!%&()*+,\-./0-9:;<=>?@A-Z\[\]^_a-z{|}~])*\Z"
 )
 
 
 def check_name(name: str) -> None:
-    """Refuse what is no environment variable's name for all readers.
+    """Refuse a name that is not valid for all readers.
 
     Raises:
-        DotenvValueError: The name holds something but ASCII letters, digits and underscores, or begins with a digit.
+        DotenvValueError: The name contains anything but ASCII letters, digits and underscores, or begins with a digit.
     """
     if not _NAME.match(name):
         raise DotenvValueError(
-            f"{name!r} is no name that all readers of a dotenv file take; "
-            "use ASCII letters, digits and underscores, and no digit in front"
+            f"{name!r} is not a name that all readers of a dotenv file accept; "
+            "use ASCII letters, digits and underscores, and begin with a letter"
         )
 
 
 def quote(name: str, value: str) -> str:
-    """Return the value as it is to stand behind `NAME=`, in quotes where it needs them.
+    """Return the value as it should be written after `NAME=`, in quotes if it needs them.
 
     Raises:
-        DotenvValueError: Not all readers would read this value back; the message names the variable and the reason.
+        DotenvValueError: Not all readers would get this value; the message names the variable and the reason.
     """
     if value == "" or _PLAIN.match(value):
         return value
@@ -55,15 +55,15 @@ def quote(name: str, value: str) -> str:
     if forms:
         return forms[0]
     if "'" not in value:
-        reason = "it ends with a backslash, which some of them take for an escape of the closing quote"
+        reason = "it ends with a backslash, which some of them read as an escape of the closing quote"
     else:
         others = [text for character, text in _NOT_IN_DOUBLE_QUOTES.items() if character in value]
-        reason = f"it holds both a single quote and {' and '.join(others)}"
+        reason = f"it contains both a single quote and {' and '.join(others)}"
     raise _refusal(name, reason)
 
 
 def is_portable(text: str, value: str) -> bool:
-    """Tell whether all readers take `text`, as it stands behind `NAME=`, for `value`."""
+    """Return whether all readers get `value` from `text` after `NAME=`."""
     forms = {_single_quoted(value), _double_quoted(value)}
     if value == "" or _READ_ALIKE.match(value):
         forms.add(value)
@@ -87,15 +87,15 @@ def _double_quoted(value: str) -> str | None:
 
 def _refuse_characters(name: str, value: str) -> None:
     if "\n" in value or "\r" in value:
-        raise _refusal(name, "it holds a line break")
+        raise _refusal(name, "it contains a line break")
     for character in value:
         category = unicodedata.category(character)
         if category == "Cs":
-            raise _refusal(name, "it holds bytes that are not UTF-8")
+            raise _refusal(name, "it contains bytes that are not UTF-8")
         if (category == "Cc" and character != "\t") or (ord(character) & 0xFFFE) == 0xFFFE:
-            raise _refusal(name, f"it holds the control character U+{ord(character):04X}")
+            raise _refusal(name, f"it contains the control character U+{ord(character):04X}")
         if 0xFDD0 <= ord(character) <= 0xFDEF:
-            raise _refusal(name, f"it holds the noncharacter U+{ord(character):04X}")
+            raise _refusal(name, f"it contains the noncharacter U+{ord(character):04X}")
 
 
 def _refusal(name: str, reason: str) -> DotenvValueError:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads what a host says about an instance: units, files and their owners, mounts, processes. Changes nothing."""
+"""Reads the facts about an instance from a host: units, files and their owners, mounts, processes. Changes nothing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ import typing as t
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvReadError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.reader import read_bytes, read_document
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.readers.systemd import (
+    parse_environment_file,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon import (
     layout,
     systemctl,
@@ -29,6 +32,7 @@ Values = dict[str, variables.Value]
 
 _CONTROL_GROUP_FOLDERS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 _UNITS_PER_CALL = 100
+_MOST_CHARACTERS = 16 * 1024 * 1024
 
 
 class DiscoveryError(Exception):
@@ -36,7 +40,7 @@ class DiscoveryError(Exception):
 
 
 def become_hint() -> str:
-    """Return the advice to whoever runs without root's rights, or an empty string."""
+    """Return advice for users without root's rights, or an empty string."""
     return "" if os.geteuid() == 0 else " This task does not run as root; perhaps it lacks become: true."
 
 
@@ -74,7 +78,7 @@ def _systemctl(run: Runner, command: list[str]) -> str:
 
 
 def process_ids(unit: units.Unit) -> list[int]:
-    """Return the processes of a unit: those of its control group, or its main one where that can't be read."""
+    """Return the processes of a unit: those of its control group or, if that can't be read, its main process."""
     found: set[int] = {unit.main_pid} - {0}
     for folder in _CONTROL_GROUP_FOLDERS if unit.control_group.strip("/") else ():
         for path, _folders, files in os.walk(folder + unit.control_group):
@@ -84,23 +88,35 @@ def process_ids(unit: units.Unit) -> list[int]:
 
 
 def read_text(path: str) -> str:
-    """Return the text of a file, or an empty string where it can't be read."""
+    """Return the text of a regular file, or an empty string if it can't be read or is something else.
+
+    It may be in a folder of the service's account. So nothing is opened before it is known what it is: a FIFO would
+    block, a device might be changed or never end.
+    """
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
+        found = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return ""
+    try:
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            return ""
+        with open(f"/proc/self/fd/{found}", encoding="utf-8", errors="replace") as stream:
+            return stream.read(_MOST_CHARACTERS)
+    except OSError:
+        return ""
+    finally:
+        os.close(found)
 
 
 def unit_layers(unit: units.Unit, env_file: str) -> list[Values]:
-    """Return the places that a unit's process environment comes from, from the one that wins to the one that loses.
+    """Return the sources of a unit's process environment, in order of precedence.
 
     Args:
         unit: The unit.
-        env_file: The dotenv file that an editor would write to; a unit may read that very file.
+        env_file: The dotenv file that will be edited; a unit may read this very file.
 
     Raises:
-        DiscoveryError: A file that the unit reads is there, but can't be read.
+        DiscoveryError: A file that the unit reads exists, but can't be read.
     """
     command = {
         name: variables.Value(value, "command") for name, value in variables.command_assignments(unit.command).items()
@@ -114,7 +130,7 @@ def unit_layers(unit: units.Unit, env_file: str) -> list[Values]:
 
 
 def matching(pattern: str) -> list[str]:
-    """Return the files that an `EnvironmentFile=` names, which may be a pattern."""
+    """Return the files of an `EnvironmentFile=`, which may be a pattern."""
     return sorted(glob.glob(pattern)) or ([pattern] if os.path.lexists(pattern) else [])
 
 
@@ -123,7 +139,7 @@ def _environment_file_layer(path: str, env_file: str, unset: t.Container[str]) -
         data = read_bytes(path)[0]
     except DotenvReadError as error:
         raise DiscoveryError(f"{error}, though a systemd unit reads it.{become_hint()}") from error
-    settings = systemd_files.parse_environment_file(data.decode("utf-8", "replace"))
+    settings = parse_environment_file(data.decode("utf-8", "replace"))
     same = os.path.realpath(path) == os.path.realpath(env_file)
     return {
         name: variables.Value(setting.value, "environment_file", path, setting.line, hides_env_file=not same)
@@ -148,10 +164,10 @@ def _environment_layer(unit: units.Unit) -> Values:
 
 
 def dotenv_layers(root: str, names: t.Sequence[str], env_file: str) -> list[Values]:
-    """Return what each dotenv file that exists says, in the order of the names.
+    """Return the variables in each existing dotenv file, in the order of the names.
 
     Raises:
-        DiscoveryError: A file is there, but can't be read.
+        DiscoveryError: A file exists, but can't be read.
     """
     layers: list[Values] = []
     hides = True
@@ -173,7 +189,7 @@ def dotenv_layers(root: str, names: t.Sequence[str], env_file: str) -> list[Valu
 
 
 def file_state(path: str) -> dict[str, t.Any]:
-    """Return whether a file or folder is there, where it really lies, and whose it is (symbolic links followed)."""
+    """Return whether a file or folder exists, its real path, and its owner (symbolic links are followed)."""
     state: dict[str, t.Any] = {"path": path, "exists": False, "real_path": os.path.realpath(path)}
     state.update(dict.fromkeys(("owner", "group", "mode"), None))
     try:
@@ -192,7 +208,7 @@ def file_state(path: str) -> dict[str, t.Any]:
 
 
 def folder_state(path: str) -> dict[str, t.Any]:
-    """Return a folder's file_state with its mount, and whether it is empty (None where that can't be told)."""
+    """Return a folder's file_state with its mount, and whether it is empty (None if this is not known)."""
     state = file_state(path)
     mount = layout.mount_of(read_text("/proc/self/mountinfo"), state["real_path"])
     try:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where an instance keeps its things, as Mastodon's own code decides it; nothing is read from disk here."""
+"""Where an instance keeps its files, by the rules of Mastodon's own code; nothing is read from disk here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import re
 import typing as t
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.units import option_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mountinfo import at_and_below
 
 # Where guides, packages and the container image put Mastodon.
 WELL_KNOWN_ROOTS = (
@@ -25,25 +26,21 @@ WELL_KNOWN_ROOTS = (
     "/mastodon",
 )
 VERSION_FILE = "lib/mastodon/version.rb"
-COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
-_COMPOSE_IMAGE = re.compile(r"^\s*image:\s*[\"']?\S*(?:mastodon|glitch)", re.MULTILINE | re.IGNORECASE)
-_COMPOSE_COMMAND = re.compile(r"^\s*(?:-\s*|command:.*)\b(?:puma|sidekiq)\b", re.MULTILINE)
 _CONTAINER_RUN = re.compile(r"(?:^|[\s/])(?:docker|docker-compose|podman|podman-compose|nerdctl)(?=\s|$)")
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def env_file_names(rails_env: str) -> tuple[str, ...]:
-    """Return the dotenv files of a Rails environment, from the one that wins (dotenv's `lib/dotenv/rails.rb`)."""
+    """Return the dotenv files of a Rails environment, in order of precedence (dotenv's `lib/dotenv/rails.rb`)."""
     names = (f".env.{rails_env}.local", ".env.local", f".env.{rails_env}", ".env")
     return tuple(name for name in names if not (rails_env == "test" and name == ".env.local"))
 
 
 def media_root(root: str, configured: str | None) -> str:
-    """Return the folder of the media for a value of PAPERCLIP_ROOT_PATH; None is unset.
+    """Return the media folder for a value of PAPERCLIP_ROOT_PATH; None if it is not set.
 
-    `:rails_root` in it is the folder of the instance, and a relative path begins there, as Mastodon's processes run
-    from it (Mastodon's `config/initializers/paperclip.rb`).
+    `:rails_root` in it is the folder of the instance. A relative path starts there too, as Mastodon's processes run in
+    it (Mastodon's `config/initializers/paperclip.rb`).
     """
     path = "public/system" if configured is None else configured.replace(":rails_root", root)
     # Mastodon joins with a slash, so that an empty value is the file system's root.
@@ -53,11 +50,11 @@ def media_root(root: str, configured: str | None) -> str:
 def web_address(command: str, environment: t.Mapping[str, str]) -> tuple[str, str | None]:
     """Return the address of the web process on its own host, and its UNIX socket if it has one.
 
-    Puma's options win over what Mastodon's `config/puma.rb` makes of SOCKET, BIND and PORT.
+    Puma's options override SOCKET, BIND and PORT, which Mastodon's `config/puma.rb` reads.
 
     Args:
         command: Command line of the web process.
-        environment: Variables of its process environment; dotenv files are read too late to count.
+        environment: Variables of its process environment; dotenv files are read too late to matter.
     """
     bind = option_of(command, "-b", "--bind")
     port = option_of(command, "-p", "--port")
@@ -74,20 +71,15 @@ def web_address(command: str, environment: t.Mapping[str, str]) -> tuple[str, st
     return f"http://{host if ':' not in host or host.startswith('[') else f'[{host}]'}:{number}", None
 
 
-def runs_mastodon(compose_file: str) -> bool:
-    """Tell whether the text of a compose file runs Mastodon."""
-    return bool(_COMPOSE_IMAGE.search(compose_file)) or bool(_COMPOSE_COMMAND.search(compose_file))
-
-
 def managed_by(root: str, commands: t.Sequence[str], nixos: bool, yunohost: bool, compose: bool) -> str | None:
-    """Return what looks after an instance and may write its settings anew: nixos, yunohost, docker; None for nobody.
+    """Return what manages an instance and may overwrite its settings: nixos, yunohost, docker; None for nothing.
 
     Args:
-        root: Folder of the instance, symbolic links resolved.
+        root: Folder of the instance, with symbolic links resolved.
         commands: Command lines of its units.
         nixos: The host runs NixOS.
         yunohost: The host runs YunoHost.
-        compose: A compose file in the folder runs Mastodon, and no unit runs it from the folder itself.
+        compose: A Compose file in the folder runs Mastodon, and no unit runs it from the folder itself.
     """
     if root.startswith("/nix/store/") or any("/nix/store/" in command for command in commands):
         return "nixos"
@@ -101,21 +93,12 @@ def managed_by(root: str, commands: t.Sequence[str], nixos: bool, yunohost: bool
 
 
 def mount_of(mountinfo: str, path: str) -> dict[str, str]:
-    """Return mount point and file system that a path lies on, from the text of `/proc/self/mountinfo`.
+    """Return the mount point and file system of a path, from the text of `/proc/self/mountinfo`.
 
     Args:
         mountinfo: The text; see the manual page proc(5).
         path: An absolute path without symbolic links.
     """
-    best: dict[str, str] = {}
-    for line in mountinfo.splitlines():
-        left, separator, right = line.partition(" - ")
-        fields, kinds = left.split(" "), right.split(" ")
-        if not separator or len(fields) < 6:
-            continue
-        point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4])
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        # Of two mounts on one point the later one is on top.
-        if inside and len(point) >= len(best.get("mount_point", "")):
-            best = {"mount_point": point, "file_system": kinds[0]}
-    return best
+    lines = mountinfo.encode(errors="surrogateescape").split(b"\n")
+    mount, _below = at_and_below(lines, os.fsencode(path))
+    return {} if mount is None else {"mount_point": os.fsdecode(mount.point), "file_system": mount.kind}

@@ -2,14 +2,14 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Understands what `systemctl` prints; nothing is run here."""
+"""Parses the output of `systemctl`; nothing is run here."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# What is asked of `systemctl show`.
+# The properties to read with `systemctl show`.
 PROPERTIES = (
     "Id",
     "LoadState",
@@ -54,7 +54,7 @@ class EnvironmentFile:
 
     Attributes:
         path: The file, or a pattern of files (`*`, `?`, `[...]`).
-        optional: The unit starts without it too (`-` in front of the path).
+        optional: The unit also starts without it (`-` in front of the path).
     """
 
     path: str
@@ -67,15 +67,15 @@ def parse_units(text: str) -> list[str]:
 
 
 def showable(names: list[str]) -> list[str]:
-    """Return the service units among the names, once each and in order, without templates (which can't be shown)."""
+    """Return the service units among the names, in order, without duplicates and templates (which can't be shown)."""
     kept = {name for name in names if name.endswith(".service") and not name.endswith("@.service")}
     return sorted(kept)
 
 
 def parse_show(text: str) -> list[dict[str, list[str]]]:
-    """Return the properties of each unit in the output of `systemctl show`, in its order.
+    """Return the properties of each unit in the output of `systemctl show`, in order.
 
-    A property can stand there several times (`EnvironmentFiles`, and `ExecStart` of oneshot units), so all have a list.
+    A property can appear several times (`EnvironmentFiles`, and `ExecStart` of oneshot units), so all values are lists.
     """
     units: list[dict[str, list[str]]] = []
     for block in re.split(r"\n[ \t]*\n", text.strip("\n")):
@@ -90,13 +90,13 @@ def parse_show(text: str) -> list[dict[str, list[str]]]:
 
 
 def parse_exec(value: str) -> tuple[str, str]:
-    """Return the program and the command line (joined by spaces, its quotes lost) of one `ExecStart` property."""
+    """Return the program and the command line (joined with spaces, without its quotes) of an `ExecStart` property."""
     found = _EXEC.match(value)
     return (found["path"], found["argv"]) if found else ("", "")
 
 
 def parse_environment(value: str) -> dict[str, str]:
-    """Return the variables of an `Environment` property; of several assignments of one name the last wins."""
+    """Return the variables of an `Environment` property; the last assignment of a name wins."""
     variables = {}
     for word in split_words(value):
         name, separator, content = word.partition("=")
@@ -112,7 +112,7 @@ def parse_environment_file(value: str) -> EnvironmentFile:
 
 
 def parse_timespan(value: str) -> float | None:
-    """Return the seconds of a time span such as `1min 30s`; None is no limit (`infinity`), or not understood."""
+    """Return the seconds of a time span such as `1min 30s`; None if it is unlimited (`infinity`) or not understood."""
     words = value.split()
     seconds = 0.0
     for word in words:
@@ -124,9 +124,9 @@ def parse_timespan(value: str) -> float | None:
 
 
 def split_words(text: str) -> list[str]:
-    r"""Split what systemd quoted for a shell: words in `"..."` or `$'...'` with C escapes, or bare.
+    r"""Split text that systemd quoted for a shell: words in `"..."` or `$'...'` with C escapes, or without quotes.
 
-    The same rules serve for `Environment=` lines of unit files, which allow `'...'` too, and escapes in all of them.
+    The same rules apply to `Environment=` lines of unit files, which also allow `'...'`, with escapes in all forms.
     """
     words: list[str] = []
     position = 0
@@ -140,7 +140,7 @@ def split_words(text: str) -> list[str]:
 
 
 def _word(text: str, position: int) -> tuple[str, int]:
-    """Return the word that begins at the position, and the position behind it."""
+    """Return the word that begins at the position, and the position after it."""
     parts: list[str] = []
     quote = ""
     while position < len(text):
@@ -164,7 +164,7 @@ def _word(text: str, position: int) -> tuple[str, int]:
 
 
 def _escape(text: str, position: int) -> tuple[str, int]:
-    """Return what stands behind a backslash as it is meant, and the position behind it."""
+    """Return the meaning of what follows a backslash, and the position after it."""
     number = _NUMERIC_ESCAPE.match(text, position)
     if number:
         digits = number[1] or number[2] or number[3]

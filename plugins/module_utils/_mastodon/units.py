@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a systemd unit is to Mastodon: its part, and the folder of the instance it runs from."""
+"""The role of a systemd unit in Mastodon, and the folder of the instance from which it runs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Unit:
 
     @property
     def active(self) -> bool:
-        """Whether it runs, or is on its way to."""
+        """Whether it is running or being started."""
         return self.active_state in ("active", "activating", "reloading")
 
     @property
@@ -88,7 +88,7 @@ def from_properties(properties: t.Mapping[str, t.Sequence[str]]) -> Unit:
         return int(one(name)) if one(name).isdigit() else 0
 
     command = " ; ".join(systemctl.parse_exec(value)[1] for value in properties.get("ExecStart", ()))
-    # `-` in front tells systemd not to mind its absence; `!` likewise in old versions.
+    # With `-` in front, systemd ignores that it is missing; `!` is similar in old versions.
     working_directory = one("WorkingDirectory").lstrip("!-")
     environment = systemctl.parse_environment(one("Environment"))
     unset = systemctl.split_words(one("UnsetEnvironment"))
@@ -118,7 +118,7 @@ def from_properties(properties: t.Mapping[str, t.Sequence[str]]) -> Unit:
 
 
 def in_use(units: t.Sequence[Unit], kind: str) -> list[Unit]:
-    """Return the units of a kind that run or, where none does, that are enabled; left-overs are neither."""
+    """Return the units of a kind that are running or, if none is, enabled; leftover units are neither."""
     some = [unit for unit in units if unit.kind == kind]
     return [unit for unit in some if unit.active] or [unit for unit in some if unit.enabled]
 
@@ -136,7 +136,7 @@ def kind_of(command: str) -> str:
 
 
 def root_of(command: str, working_directory: str) -> str:
-    """Return the folder that a unit runs from (its last `cd`, or its own folder), or an empty string."""
+    """Return the folder from which a unit runs (its last `cd`, or its own folder), or an empty string."""
     changed = _CHANGED_FOLDER.findall(command)
     if changed:
         return os.path.normpath(str(changed[-1]))

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which environment variables decide about storage, where each gets its value, and what is without effect.
+"""Which environment variables affect storage, where each value comes from, and what has no effect.
 
-The process environment (command line, `EnvironmentFile=`, `Environment=`) wins over all dotenv files, since dotenv
-never overrides; of the dotenv files the first that has the variable wins.
+The process environment (command line, `EnvironmentFile=`, `Environment=`) overrides all dotenv files, since dotenv
+never overrides it. Of the dotenv files, the first that contains the variable wins.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ _TRACKED = frozenset(
         "RAILS_ENV",
         "RAILS_SERVE_STATIC_FILES",
         "SOCKET",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
         "WEB_DOMAIN",
     }
 )
-# What a process is told about itself: the shipped units set these, so they hide nothing and may differ.
+# Settings of a process itself: the shipped units set these, so they override nothing and may differ.
 _PROCESS_SETTINGS = frozenset({"BIND", "PORT", "RAILS_ENV", "SOCKET"})
 _SECRET = re.compile(r"SECRET|PASS|TOKEN|CREDENTIAL|ACCESS_KEY|_KEY$", re.IGNORECASE)
 _NO_SECRETS = frozenset({"CACHE_BUSTER_SECRET_HEADER", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"})
@@ -39,21 +41,27 @@ _URL_PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 _ASSIGNMENT = re.compile(r"(?:^|(?<=[\s\"';&]))(?P<name>[A-Za-z_]\w*)=(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&\"']*)")
 
 MASK = "********"
-SOURCES = ("command", "environment_file", "drop_in", "unit", "dotenv")
+SOURCES = ("command", "environment_file", "drop_in", "unit", "compose", "dotenv")
 
 
 def is_tracked(name: str) -> bool:
-    """Tell whether a variable has to do with storage or with the addresses of an instance."""
+    """Return whether a variable concerns storage or the addresses of an instance."""
     return name in _TRACKED or name.startswith(_TRACKED_PREFIXES)
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a variable's value must not be shown."""
+    """Return whether a variable's value must not be shown."""
     return bool(_SECRET.search(name)) and name not in _NO_SECRETS
 
 
+def shown_value(value: str) -> str:
+    """Return a value for a message: passwords in addresses masked, and not too long."""
+    shown = _URL_PASSWORD.sub(f"{MASK}@", value)
+    return shown if len(shown) <= 100 else shown[:100] + "..."
+
+
 def masked_command(command: str) -> str:
-    """Return a command line with the values of secret variables in it masked."""
+    """Return a command line with the values of secret variables masked."""
 
     def mask(match: re.Match[str]) -> str:
         return f"{match['name']}={MASK}" if is_secret(match["name"]) else match[0]
@@ -72,14 +80,14 @@ def command_assignments(command: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Value:
-    """What one place says about a variable.
+    """The value of a variable from one source.
 
     Attributes:
-        value: Its value; None where it depends on other variables or on a command.
+        value: Its value; None if it depends on other variables or on a command.
         source: One of SOURCES.
-        path: The file that says so, or an empty string.
+        path: The file that contains it, or an empty string.
         line: Number of the line there, or None.
-        hides_env_file: The place wins over the env file; False for the env file itself and for what loses against it.
+        hides_env_file: It overrides the env file; False for the env file itself and for sources that it overrides.
     """
 
     value: str | None
@@ -89,20 +97,25 @@ class Value:
     hides_env_file: bool = True
 
     def place(self) -> str:
-        """Return the place in words."""
-        words = {"command": "ExecStart=", "environment_file": "EnvironmentFile=", "dotenv": "dotenv file"}
+        """Return the source in words."""
+        words = {
+            "command": "ExecStart=",
+            "environment_file": "EnvironmentFile=",
+            "compose": "`environment:` in",
+            "dotenv": "dotenv file",
+        }
         path = f" {self.path}" if self.path else ""
         return words.get(self.source, "Environment= in") + path + (f" line {self.line}" if self.line else "")
 
 
 @dataclass(frozen=True)
-class Process:
-    """What the places that a process gets its variables from say, by name.
+class ProcessVariables:
+    """The sources of a process's variables, by name.
 
     Attributes:
-        unit: Name of the unit that starts the process, or an empty string where there is none.
-        environment: The places that make its process environment, from the one that wins to the one that loses.
-        dotenv: The dotenv files it reads itself, likewise.
+        unit: Name of the unit that starts the process, or an empty string if there is none.
+        environment: The sources of its process environment, in order of precedence.
+        dotenv: The dotenv files it reads itself, in order of precedence.
     """
 
     unit: str
@@ -110,11 +123,11 @@ class Process:
     dotenv: t.Sequence[t.Mapping[str, Value]] = ()
 
     def effective(self) -> dict[str, Value]:
-        """Return the value of each variable that counts, by name."""
+        """Return the effective value of each variable, by name."""
         return _first_of((*self.environment, *self.dotenv))
 
     def inherited(self) -> dict[str, str]:
-        """Return the variables that it starts with, before it reads any dotenv file."""
+        """Return the variables with which it starts, before it reads any dotenv file."""
         return {name: value.value for name, value in _first_of(self.environment).items() if value.value is not None}
 
 
@@ -141,8 +154,8 @@ def report(name: str, value: Value) -> dict[str, t.Any]:
     }
 
 
-def shadowed(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
-    """Return the variables that writing the env file would not change, with what hides them and for which units."""
+def shadowed(processes: t.Sequence[ProcessVariables]) -> list[dict[str, t.Any]]:
+    """Return the variables that writing the env file would not change, with what overrides them and for which units."""
     found: dict[tuple[str, Value], list[str]] = {}
     for process in processes:
         for name, value in process.effective().items():
@@ -156,8 +169,8 @@ def shadowed(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
     return entries
 
 
-def differences(processes: t.Sequence[Process]) -> list[dict[str, t.Any]]:
-    """Return the tracked variables that not all processes have the same value of, with each unit's."""
+def differences(processes: t.Sequence[ProcessVariables]) -> list[dict[str, t.Any]]:
+    """Return the tracked variables whose values differ between processes, with the value of each unit."""
     views = [(process.unit, process.effective()) for process in processes]
     names = sorted({name for _unit, view in views for name in view if is_tracked(name)} - _PROCESS_SETTINGS)
     found = []

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asks MinIO's admin API, by the client of the Python package `minio`, and obeys a plan."""
+"""Calls MinIO's admin API with the client of the Python package `minio`, and executes a plan."""
 
 from __future__ import annotations
 
+import http.client
 import inspect
 import json
 import re
@@ -14,19 +15,31 @@ import string
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._minio.identity import Found, Steps, Wanted
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._minio.identity import (
+    ExistingIdentity,
+    Steps,
+    Wanted,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.bucket.policy import statements
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.error_codes import error_for
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import (
     BadCredentialsError,
     ConnectionFailedError,
     NotFoundError,
     PermissionDeniedError,
     S3Error,
-    translate,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
     ConnectionOptions,
     ConnectionOptionsError,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.translation import translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.limits import ResponseTooLongError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.transport_errors import (
+    CONNECTION_FAILED,
+    transport_code,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.urllib3_pools import limited_pools
 
 _IMPORT_ERROR: str | None = None
 try:
@@ -40,10 +53,11 @@ try:
 except ImportError as _error:
     _IMPORT_ERROR = str(_error)
 
+_MAX_RESPONSE_BYTES = 1024 * 1024
 _NO_USER = "XMinioAdminNoSuchUser"
 _NO_POLICY = "XMinioAdminNoSuchPolicy"
 _IN_USE = "XMinioIAMPolicyInUse"
-# What somebody else, or an earlier run that was cut off, has done already.
+# What another administrator, or an interrupted earlier run, has already done.
 _DONE = "XMinioAdminPolicyChangeAlreadyApplied"
 
 
@@ -63,14 +77,14 @@ def new_secret() -> str:
 
 
 class Admin:
-    """MinIO, as seen with the administrator's credentials."""
+    """MinIO, as the administrator sees it."""
 
     def __init__(self, options: ConnectionOptions, credentials: tuple[str, str, str | None]) -> None:
-        """Make no request yet.
+        """Send no request yet; `credentials` are access key, secret key and session token.
 
-        credentials: access key, secret key and session token.
-
-        Raises MinioMissingError; ConnectionOptionsError where there is no endpoint.
+        Raises:
+            MinioMissingError: The Python package minio is missing or too old.
+            ConnectionOptionsError: There is no endpoint.
         """
         if _IMPORT_ERROR is not None:
             raise MinioMissingError(_IMPORT_ERROR)
@@ -80,18 +94,29 @@ class Admin:
         self._endpoint = urlsplit(options.endpoint_url)
         self._client = self._signed(*credentials)
 
-    def look(self, wanted: Wanted) -> Found:
-        """Return what MinIO has of the wanted.
+    def read(self, wanted: Wanted) -> ExistingIdentity:
+        """Return what MinIO has of the wanted identity.
 
-        Raises S3Error.
+        Raises:
+            S3Error: A request failed, or a response is not one of MinIO's.
         """
+        try:
+            return self._read(wanted)
+        except (AttributeError, TypeError):
+            raise ConnectionFailedError(
+                "MinIO user info: what answers at endpoint_url is not MinIO; check host and port", code="NotMinio"
+            ) from None
+
+    def _read(self, wanted: Wanted) -> ExistingIdentity:
         user = self._ask("user_info", _NO_USER, access_key=wanted.name)
         policy = self._ask("policy_info", _NO_POLICY, policy_name=wanted.policy_name)
+        if policy is not None and not all(isinstance(each, dict) for each in statements(policy)):
+            raise TypeError
         works = None
         if user is not None and wanted.secret_key is not None:
             works = self._works(wanted.name, wanted.secret_key)
         user, exists = user or {}, user is not None
-        return Found(
+        return ExistingIdentity(
             exists=exists,
             enabled=user.get("status") == "enabled",
             policies=tuple(name for name in str(user.get("policyName") or "").split(",") if name),
@@ -101,12 +126,11 @@ class Admin:
             secret_works=works,
         )
 
-    def obey(self, wanted: Wanted, steps: Steps, secret_key: str) -> None:
-        """Do the steps. Each of them may be done again.
+    def execute(self, wanted: Wanted, steps: Steps, secret_key: str) -> None:
+        """Execute the steps. Each of them can be repeated safely. Steps that create the user give it this secret key.
 
-        secret_key: the user's secret key, where the steps make the user.
-
-        Raises S3Error.
+        Raises:
+            S3Error: A request failed.
         """
         if steps.put_policy:
             self._do("policy_add", policy_name=wanted.policy_name, policy=dict(wanted.policy or {}))
@@ -117,7 +141,7 @@ class Admin:
         if steps.remove_user:
             self._do("user_remove", _NO_USER, access_key=wanted.name)
         if steps.remove_policy:
-            # In use by somebody who got it meanwhile: then it is not ours alone any more.
+            # Another user got the policy in the meantime, so it must not be deleted.
             self._do("policy_remove", _NO_POLICY, _IN_USE, policy_name=wanted.policy_name)
 
     def _holders(self, wanted: Wanted) -> tuple[str, ...]:
@@ -128,7 +152,7 @@ class Admin:
         return (*(f"user {name}" for name in sorted(users)), *(f"group {name}" for name in sorted(groups)))
 
     def _works(self, access_key: str, secret_key: str) -> bool:
-        """Whether a key is good: any user may ask for an account of itself, whatever its policy."""
+        """Return whether a key works. Any user may ask for information about its own account, whatever its policy."""
         try:
             _call(self._signed(access_key, secret_key, None), "account_info")
         except BadCredentialsError:
@@ -143,14 +167,14 @@ class Admin:
             return None
         try:
             answer = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            raise ConnectionFailedError(f"{method}: what answers at endpoint_url is not MinIO; check host and port")
+            raise ConnectionFailedError(f"{method}: the server at endpoint_url is not MinIO; check host and port")
         return answer
 
     def _do(self, method: str, *expected: str, **arguments: t.Any) -> str | None:
-        """Return the answer; None for an error of an expected code."""
+        """Return the response; None for an error with an expected code."""
         try:
             return _call(self._client, method, **arguments)
         except S3Error as error:
@@ -167,7 +191,7 @@ class Admin:
             endpoint=self._endpoint.netloc,
             credentials=StaticProvider(access_key, secret_key, session_token),
             secure=self._endpoint.scheme == "https",
-            http_client=urllib3.PoolManager(
+            http_client=_limited_manager(
                 timeout=urllib3.Timeout(connect=10, read=60),
                 retries=urllib3.Retry(total=3, redirect=0, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
                 **trust,
@@ -175,8 +199,28 @@ class Admin:
         )
 
 
+class _PackedResponse(http.client.HTTPResponse):
+    """A response that urllib3 does not decompress, since a short one could fill the memory."""
+
+    def begin(self) -> None:
+        """Read the headers."""
+        super().begin()
+        del self.headers["Content-Encoding"]
+
+
+def _limited_manager(**settings: t.Any) -> t.Any:
+    """Return a manager of connections that abort slow and long responses, and decompress nothing."""
+    pools = {"http": urllib3.HTTPConnectionPool, "https": urllib3.HTTPSConnectionPool}
+    limited = limited_pools(pools, _MAX_RESPONSE_BYTES)
+    for pool in limited.values():
+        pool.ConnectionCls.response_class = _PackedResponse
+    manager = urllib3.PoolManager(**settings)
+    manager.pool_classes_by_scheme = limited
+    return manager
+
+
 class _AnswerError(Exception):
-    """An error of the admin API, in the form in which botocore has those of S3."""
+    """An error of the admin API, in the form that botocore uses for errors of S3."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -191,9 +235,16 @@ def _call(client: t.Any, method: str, **arguments: t.Any) -> str:
     try:
         return str(getattr(client, method)(**arguments))
     except MinioAdminException as error:
-        raise _answered(str(error), operation) from error
-    except urllib3.exceptions.HTTPError as error:
-        raise _unreachable(error, operation) from error
+        raise _answered(str(error), operation) from None
+    except (urllib3.exceptions.HTTPError, ResponseTooLongError) as error:
+        raise _unreachable(error, operation) from None
+    except (ValueError, LookupError, OverflowError):
+        # The client decodes and decrypts any response.
+        raise ConnectionFailedError(
+            f"{operation}: the server at endpoint_url is not MinIO: its response can't be read; check host and port",
+            code="NotMinio",
+            operation=operation,
+        ) from None
 
 
 def _answered(text: str, operation: str) -> S3Error:
@@ -202,43 +253,47 @@ def _answered(text: str, operation: str) -> S3Error:
     try:
         answer = json.loads(body)
         code, said = str(answer["Code"]), str(answer.get("Message") or "")
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ConnectionFailedError(
-            f"{operation}: what answers at endpoint_url is not MinIO (HTTP {status}); check host and port. Other stores"
-            " have users of another kind",
+            "the server at endpoint_url is not MinIO",
+            remedy="check host and port. Other stores manage users differently",
+            operation=operation,
             code="NotMinio",
             status=status,
-            operation=operation,
+            details=f"HTTP {status}",
         )
     if code == "AccessDenied":
         return PermissionDeniedError(
-            f"{operation}: not allowed; use an administrator's key, whose policy allows admin:* (AccessDenied, HTTP"
-            f" {status}).",
+            "not allowed",
+            remedy="use an administrator's key, whose policy allows admin:*",
+            operation=operation,
             code=code,
             status=status,
-            operation=operation,
+            details=f"{code}, HTTP {status}",
         )
     if code == "SignatureDoesNotMatch" or code.startswith(("Invalid", "Request", "Expired")):
         return translate(_AnswerError(status, code, said), operation)
     cls = NotFoundError if status == 404 else S3Error
     return cls(
-        f"{operation}: MinIO refused it ({code}, HTTP {status}). It said: {said}",
+        "MinIO refused the request",
+        operation=operation,
         code=code,
         status=status,
-        operation=operation,
+        details=f"{code}, HTTP {status}",
+        said=said,
     )
 
 
 def _unreachable(error: Exception, operation: str) -> S3Error:
     reason = getattr(error, "reason", None) or error
-    remedy = "MinIO can't be reached; check endpoint_url, DNS and firewall"
-    if isinstance(reason, urllib3.exceptions.SSLError):
-        remedy = (
-            "the certificate of MinIO is not trusted, or it does not speak TLS; for a private CA set aws_ca_bundle, for"
-            " plain HTTP begin endpoint_url with http://"
+    name = type(reason).__name__
+    details = f"{name}: {reason}"
+    if isinstance(reason, urllib3.exceptions.ResponseError):
+        return ConnectionFailedError(
+            "MinIO redirects, or has an internal error",
+            remedy="check endpoint_url, or run again later",
+            operation=operation,
+            code=name,
+            details=details,
         )
-    elif isinstance(reason, urllib3.exceptions.ResponseError):
-        remedy = "MinIO redirects or has a trouble of its own; check endpoint_url, or run again later"
-    return ConnectionFailedError(
-        f"{operation}: {remedy} ({type(reason).__name__}: {reason}).", code=type(reason).__name__, operation=operation
-    )
+    return error_for(transport_code(reason) or CONNECTION_FAILED, operation=operation, details=details)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The words the rooms of the engine share: what lies on disk, what is wanted, what is done and what came of it."""
+"""The types that all parts of the engine share: what is on disk, what is wanted, what is done, and the results."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ class Exposure(str, Enum):
 
 
 class ExposureMode(str, Enum):
-    """How exposure is brought about.
+    """How objects become public or private.
 
-    `acl`: by an ACL on each object; `policy`: by a bucket policy that opens whole prefixes; `bucket`: the bucket is
-    open as a whole, so that nothing private may be in it.
+    `acl`: by an ACL on each object; `policy`: by a bucket policy for whole prefixes; `open_bucket`: the whole bucket is
+    public, so nothing private may be in it.
     """
 
     ACL = "acl"
     POLICY = "policy"
-    BUCKET = "bucket"
+    OPEN_BUCKET = "open_bucket"
 
 
 class DeleteMode(str, Enum):
-    """Which objects whose file is gone may be deleted: none, those this journal put there, or all in scope."""
+    """Which objects may be deleted if their files are gone: none, those of this journal, or all in scope."""
 
     NEVER = "never"
     OWN = "own"
     ALL = "all"
 
 
-class Trust(str, Enum):
-    """What is believed of the bucket: the journal, a listing of today, or only what the contents say."""
+class CompareWith(str, Enum):
+    """What to compare files with: the journal, a current listing, or the checksums of the objects."""
 
     JOURNAL = "journal"
     LISTING = "listing"
-    FULL = "full"
+    CHECKSUM = "checksum"
 
 
 class Aspect(str, Enum):
@@ -55,10 +55,10 @@ class Aspect(str, Enum):
     HEADERS = "headers"
 
 
-class Authority(str, Enum):
-    """Which side is the truth: the tree on disk (before the switch) or the bucket (after it)."""
+class SourceOfTruth(str, Enum):
+    """Which side is the source of truth: the disk (before the switch) or the bucket (after it)."""
 
-    TREE = "tree"
+    DISK = "disk"
     BUCKET = "bucket"
 
 
@@ -66,22 +66,22 @@ class Reason(str, Enum):
     """Why a path is left out of a run without being a failure."""
 
     FILTERED = "filtered"  # by include or exclude
-    UNKNOWN_FOLDER = "unknown_folder"  # below none of the public or private prefixes
-    SETTLING = "settling"  # looks private, but so fresh that it may be still in the writing
-    KEPT_HOME = "kept_home"  # private in a place that the policy, or the open bucket, shows to everybody
+    UNKNOWN_FOLDER = "unknown_folder"  # outside the public and private prefixes
+    TOO_NEW = "too_new"  # looks private, but is so new that it may still be being written
+    LOCAL_ONLY = "local_only"  # private in a location that the policy, or the open bucket, makes public
     SYMLINK = "symlink"
     SPECIAL_FILE = "special_file"  # socket, fifo or device
     BAD_NAME = "bad_name"  # not UTF-8
     LONG_KEY = "long_key"  # over 1,024 bytes
     VANISHED = "vanished"  # gone between the walk and the sending
-    GONE_IN_BUCKET = "gone_in_bucket"  # authority bucket: deleted there, stays deleted
-    IN_BUCKET = "in_bucket"  # authority bucket: new on disk, yet the bucket has the key already
-    OLDER_THAN_SWITCH = "older_than_switch"  # authority bucket: unknown to the journal, but there before the last round
-    NEWER_ON_DISK = "newer_on_disk"  # authority bucket: changed on disk since it was sent
+    GONE_IN_BUCKET = "gone_in_bucket"  # after the switch: deleted there, stays deleted
+    IN_BUCKET = "in_bucket"  # after the switch: new on disk, yet the bucket has the key already
+    OLDER_THAN_SWITCH = "older_than_switch"  # after the switch: unknown to the journal, but there before the last round
+    NEWER_ON_DISK = "newer_on_disk"  # after the switch: changed on disk since it was sent
 
 
-class ProblemKind(str, Enum):
-    """What the walk met and could not offer as an entry."""
+class PathProblemKind(str, Enum):
+    """What the walk found but could not offer as an entry."""
 
     UNREADABLE = "unreadable"
     SYMLINK = "symlink"
@@ -92,8 +92,17 @@ class ProblemKind(str, Enum):
     LONG_KEY = "long_key"
 
 
+# Any user can give a file a time that neither SQLite nor this year's clocks can hold.
+MOST_NS = 2**63 - 1
+
+
+def storable_ns(time_ns: int) -> int:
+    """Return a time in nanoseconds, or the nearest one that the journal can hold."""
+    return min(max(time_ns, -MOST_NS), MOST_NS)
+
+
 class Entry(NamedTuple):
-    """A regular file as the walk saw it. Times are nanoseconds since the epoch, size is in bytes."""
+    """A regular file as the walk found it. Times are nanoseconds since the epoch (`storable_ns`), size is in bytes."""
 
     key: str
     size: int
@@ -102,23 +111,22 @@ class Entry(NamedTuple):
     mode: int
 
 
-class Problem(NamedTuple):
-    """A path the walk can't offer as an entry. `folder` is true where it hides everything below it."""
+class PathProblem(NamedTuple):
+    """A path that the walk can't offer as an entry. `folder`: it hides everything below it."""
 
     key: str
-    kind: ProblemKind
+    kind: PathProblemKind
     detail: str
     folder: bool
 
 
-Item = Union[Entry, Problem]
+Item = Union[Entry, PathProblem]
 
 
 class Entries(Protocol):
-    """A source of items in the byte order of their keys: the walk today, a change feed tomorrow.
+    """A source of items in the byte order of their keys: the walk, or what has changed according to a feed.
 
-    `complete` says whether a key that did not come up is proof that there is no such file, so that deletions may be
-    derived from its absence.
+    `complete` says whether a missing key proves that there is no such file, so that its object may be deleted.
     """
 
     complete: bool
@@ -127,7 +135,7 @@ class Entries(Protocol):
 
 
 class Headers(NamedTuple):
-    """What is sent beside the body. A `content_type` of None is to be sniffed from the first bytes."""
+    """The headers of an object. If `content_type` is None, it is found from the first bytes."""
 
     content_type: Optional[str]
     cache_control: Optional[str]
@@ -145,9 +153,9 @@ class Verdict(NamedTuple):
 class RowState(str, Enum):
     """How far a row can be trusted.
 
-    `done`: the bucket holds what the row says. `pending`: something was about to be done when the row was written.
-    `doubted`: the bucket lived on without the journal since. `listed`: only a listing is known, so that the times are
-    those of the object and not of a file.
+    `done`: the bucket has what the row says. `pending`: something was about to happen when the row was written.
+    `doubted`: the bucket has changed without the journal. `listed`: only a listing is known, so the times are those of
+    the object and not of a file.
     """
 
     DONE = "done"
@@ -157,11 +165,11 @@ class RowState(str, Enum):
 
 
 class Row(NamedTuple):
-    """What the journal knows of a key.
+    """What the journal knows about a key.
 
-    `digest` tells the content from others, by an MD5 or by a checksum with its name, and is empty where the ETag says
-    the same; `applied` is the exposure and the way it was applied, `headers` the fingerprint of what was sent beside
-    the body; both are empty when unknown.
+    `digest` identifies the content, by an MD5 or by a checksum with its name, and is empty if the ETag does. `applied`
+    is the exposure and how it was applied, `headers` is the fingerprint of the headers that were sent. Both are empty
+    if they are not known.
     """
 
     key: str
@@ -178,12 +186,12 @@ class Row(NamedTuple):
 
     @property
     def known_digest(self) -> str:
-        """The digest of the content; for an object that others put there, what takes its place in the ETag."""
+        """The digest of the content; for objects of others, what the ETag has in its place."""
         return self.digest or self.etag
 
 
 class Listed(NamedTuple):
-    """One object of a listing, its key relative to the key prefix. `modified` is in seconds since the epoch."""
+    """An object in a listing, its key relative to the key prefix. `modified` is in seconds since the epoch."""
 
     key: str
     size: int
@@ -192,22 +200,22 @@ class Listed(NamedTuple):
 
 
 class ActionKind(str, Enum):
-    """What is to be done with a key."""
+    """What to do with a key."""
 
     UPLOAD = "upload"
-    COMPARE = "compare"  # only the ctime differs: hash the file, upload if its content did change
-    CONVERGE = "converge"  # the content is right: see to exposure and headers, as far as they are unknown or wrong
-    VERIFY = "verify"  # the journal's word is in doubt: ask the bucket, upload if it differs
+    COMPARE = "compare"  # only the ctime differs: hash the file, upload if its content has changed
+    REPAIR = "repair"  # the content is right: correct exposure and headers if they are unknown or wrong
+    VERIFY = "verify"  # the journal is in doubt: check the bucket, upload if it differs
     SEND_IF_MISSING = "send_if_missing"
     SET_ACL = "set_acl"
-    WITHDRAW = "withdraw"
+    DELETE_PRIVATE = "delete_private"
     DELETE = "delete"
 
 
 class Action(NamedTuple):
-    """One thing to do. `row` is the journal's knowledge before it, `why` a word for reports.
+    """One thing to do. `row` is what the journal knew before, `why` is a word for reports.
 
-    With `after_switch` an object that is gone stays gone. `tighten` allows a SEND_IF_MISSING that finds the object to
+    With `after_switch`, an object that is gone stays gone. `tighten` allows a SEND_IF_MISSING that finds the object to
     make it private.
     """
 
@@ -223,7 +231,7 @@ class Action(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of the file or, where it is gone, of the object as far as it is known."""
+        """The size of the file in bytes or, if it is gone, of the object, if known."""
         if self.entry is not None:
             return self.entry.size
         return self.row.size if self.row is not None else 0
@@ -239,23 +247,23 @@ class Note(NamedTuple):
 
 
 class Result(str, Enum):
-    """What came of an action."""
+    """The result of an action."""
 
     UPLOADED = "uploaded"
     ACL_SET = "acl_set"
-    HEADERS_SET = "headers_set"  # and the exposure with them
-    SAME = "same"  # nothing was wrong with the object, only the journal is brought up to date
-    WITHDRAWN = "withdrawn"
+    HEADERS_SET = "headers_set"  # and with them the exposure
+    SAME = "same"  # the object was right, only the journal is updated
+    DELETED_PRIVATE = "deleted_private"
     DELETED = "deleted"
     SKIPPED = "skipped"
     FAILED = "failed"
 
 
 class Failure(NamedTuple):
-    """Why an action failed. `local` means that the file could not be read; `code` is the store's word.
+    """Why an action failed. `local`: the file could not be read; `code` is the store's code.
 
-    `systemic` failures may not get better with the next file (bad credentials, permission denied, no connection):
-    several in a row stop a run. `throttled`: one request too many.
+    `systemic` failures are likely to affect the next file too (bad credentials, permission denied, no connection):
+    several in a row stop a run. `throttled`: there were too many requests.
     """
 
     message: str
@@ -266,7 +274,7 @@ class Failure(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of one action. `row` is the journal's new knowledge, None leaves it, `forget` drops it."""
+    """The outcome of one action. `row` is the journal's new knowledge; None keeps the old; `forget` removes it."""
 
     action: Action
     result: Result
@@ -278,4 +286,4 @@ class Outcome(NamedTuple):
 
 
 class SyncError(Exception):
-    """A run that can't begin or go on; the message names the cause and the remedy, and no secret."""
+    """A run can't begin or continue. The message names the cause and the remedy, and contains no secret."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a module's parameters to rules and settings; every mistake is named with its option and its remedy."""
+"""Turns a module's parameters into rules and settings; errors name the option and the remedy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, Optional
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import shown_value
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Aspect,
-    Authority,
+    CompareWith,
     DeleteMode,
     ExposureMode,
+    SourceOfTruth,
     SyncError,
-    Trust,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.priority import IO_CLASSES
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules, patterns, prefixes
@@ -38,13 +39,13 @@ CACHE_CONTROL = "public, max-age=315576000, immutable"
 STATE_DIR = "/var/lib/mastodon_s3"
 _MOST_CONCURRENCY = 256
 _MOST_NICE = 19
-_MOST_PREFIX_BYTES = 512  # half of what a key may have
+_MOST_PREFIX_BYTES = 512  # half the maximum length of a key
 _LEAST_RATE = 1024
 _AWS = "aws"
 
 
 def place_argument_spec() -> dict[str, dict[str, Any]]:
-    """Return a fresh argument spec of what names a tree, its place in a bucket, and what belongs there."""
+    """Return a new argument spec of the options for a tree, its place in a bucket, and which files belong there."""
     return {
         "src": {"type": "path", "required": True},
         "bucket": {"type": "str", "required": True},
@@ -59,45 +60,46 @@ def place_argument_spec() -> dict[str, dict[str, Any]]:
 
 
 def sync_argument_spec() -> dict[str, dict[str, Any]]:
-    """Return a fresh argument spec of a sync, but for the connection."""
+    """Return a new argument spec of a sync, without the connection options."""
     return {
         **place_argument_spec(),
         "cache_control": {"type": "str", "default": CACHE_CONTROL},
         "storage_class": {"type": "str"},
         "delete": {"type": "str", "choices": [mode.value for mode in DeleteMode], "default": "never"},
-        "max_delete": {"type": "int"},
-        "authority": {"type": "str", "choices": [side.value for side in Authority], "default": "tree"},
+        "max_delete_percent": {"type": "int", "default": 50},
+        "max_private_percent": {"type": "int", "default": 30},
+        "allow_empty": {"type": "bool", "default": False},
+        "source_of_truth": {"type": "str", "choices": [side.value for side in SourceOfTruth], "default": "disk"},
         "reopen": {"type": "bool", "default": False},
-        "trust": {"type": "str", "choices": [trust.value for trust in Trust], "default": "journal"},
-        "converge": {
+        "compare_with": {"type": "str", "choices": [other.value for other in CompareWith], "default": "journal"},
+        "repair": {
             "type": "list",
             "elements": "str",
             "choices": [aspect.value for aspect in Aspect],
             "default": [],
         },
-        "settle_seconds": {"type": "int", "default": 60},
+        "minimum_age": {"type": "int", "default": 60},
         "state_dir": {"type": "path", "default": STATE_DIR},
         "concurrency": {"type": "int", "default": 128},
         "bandwidth_limit": {"type": "bytes"},
         "nice": {"type": "int"},
         "ionice": {"type": "str", "choices": list(IO_CLASSES)},
+        "time_limit": {"type": "int"},
         "progress": {"type": "bool", "default": True},
     }
 
 
 def rules_from(params: Mapping[str, Any]) -> Rules:
-    """Return the rules that the parameters ask for.
+    """Return the rules in the parameters.
 
     Raises:
-        SyncError: a prefix or pattern can't be right, or one folder is both public and private.
+        SyncError: A prefix or pattern is invalid, or one folder is both public and private.
     """
     public = prefixes("public_prefixes", params["public_prefixes"])
     private = prefixes("private_prefixes", params["private_prefixes"])
     for prefix in public:
         if prefix.startswith(private):
-            raise SyncError(
-                f"public_prefixes: {prefix} is private by private_prefixes as well: take it out of one of them"
-            )
+            raise SyncError(f"public_prefixes: {prefix} is also in private_prefixes: remove it from one of them")
     if not public and not private:
         raise SyncError("public_prefixes and private_prefixes are both empty: name the folders that are to be sent")
     return Rules(
@@ -109,38 +111,43 @@ def rules_from(params: Mapping[str, Any]) -> Rules:
         cache_control=_header("cache_control", params.get("cache_control")),
         storage_class=_header("storage_class", params.get("storage_class")),
         open_private=_open_private(params),
-        settle_ns=_at_least("settle_seconds", params.get("settle_seconds", 60), 0) * 10**9,
+        minimum_age_ns=at_least("minimum_age", params.get("minimum_age", 60), 0) * 10**9,
     )
 
 
 def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
-    """Return the settings of a run that the parameters ask for.
+    """Return the settings of a run in the parameters.
 
     Raises:
-        SyncError: see `rules_from`; also for a number or a key prefix that can't be right.
+        SyncError: See `rules_from`; also if a number or a key prefix is invalid.
     """
     if params["bandwidth_limit"] is not None:
-        _at_least("bandwidth_limit", params["bandwidth_limit"], _LEAST_RATE)
-    if params["max_delete"] is not None:
-        _at_least("max_delete", params["max_delete"], 0)
+        at_least("bandwidth_limit", params["bandwidth_limit"], _LEAST_RATE)
+    for option in ("max_delete_percent", "max_private_percent"):
+        if not 0 <= params[option] <= 100:
+            raise SyncError(f"{option}: {params[option]} is not a percentage: use 0 to 100")
+    if params["time_limit"] is not None:
+        at_least("time_limit", params["time_limit"], 1)
     if params["nice"] is not None and not 0 <= params["nice"] <= _MOST_NICE:
-        raise SyncError(f"nice: {params['nice']} is no priority to lower by: use 0 to {_MOST_NICE}")
-    concurrency = _at_least("concurrency", params["concurrency"], 1)
+        raise SyncError(f"nice: {params['nice']} is not a priority: use 0 to {_MOST_NICE}")
+    concurrency = at_least("concurrency", params["concurrency"], 1)
     if concurrency > _MOST_CONCURRENCY:
-        raise SyncError(f"concurrency: {concurrency} is more than a store bears: use {_MOST_CONCURRENCY} at most")
+        raise SyncError(f"concurrency: {concurrency} is too much for a store: use at most {_MOST_CONCURRENCY}")
     return Settings(
         src=params["src"],
         endpoint=params.get("endpoint_url") or _AWS,
         bucket=_bucket(params["bucket"]),
         prefix=key_prefix_from(params["key_prefix"]),
         rules=rules_from(params),
-        state_dir=_absolute("state_dir", params["state_dir"]),
+        state_dir=absolute("state_dir", params["state_dir"]),
         delete=DeleteMode(params["delete"]),
-        max_delete=params["max_delete"],
-        authority=Authority(params["authority"]),
+        max_delete_percent=params["max_delete_percent"],
+        max_private_percent=params["max_private_percent"],
+        allow_empty=params["allow_empty"],
+        source_of_truth=SourceOfTruth(params["source_of_truth"]),
         reopen=params["reopen"],
-        trust=Trust(params["trust"]),
-        converge=_converge(params),
+        compare_with=CompareWith(params["compare_with"]),
+        repair=_repair(params),
         concurrency=concurrency,
         bandwidth_limit=params["bandwidth_limit"],
         check_mode=check_mode,
@@ -148,21 +155,24 @@ def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
 
 
 def key_prefix_from(value: str) -> str:
-    """Return a key prefix that is empty or ends with a slash, so that `config` can't touch `config-old/`.
+    """Return a key prefix that is empty or ends with a slash, so that `config` does not match `config-old/`.
 
     Raises:
-        SyncError: it begins with a slash, has a part that no URL of Mastodon's would have, or leaves no room for keys.
+        SyncError: It begins with a slash, contains a part that Mastodon's URLs can't have, or leaves no room for keys.
     """
     prefix = value.rstrip("/")
     if not prefix:
         if value:
-            raise SyncError(f"key_prefix: {value!r} is no prefix: leave it empty for the bucket's root")
+            raise SyncError(f"key_prefix: {value!r} is not a prefix: leave it empty for the bucket's root")
         return ""
     if prefix.startswith("/") or "//" in prefix:
-        raise SyncError(f"key_prefix: {value!r} has an empty part: write it like media or media/system")
+        raise SyncError(f"key_prefix: {shown_value(value)} has an empty part: write it like media or media/system")
     parts = prefix.split("/")
     if "." in parts or ".." in parts or not prefix.isprintable() or len(prefix.encode()) > _MOST_PREFIX_BYTES:
-        raise SyncError(f"key_prefix: {value[:80]!r} is no folder that an address can name: write it like media/system")
+        raise SyncError(
+            f"key_prefix: {shown_value(value[:80])} is not a folder that an address can contain: write it like"
+            " media/system"
+        )
     return f"{prefix}/"
 
 
@@ -170,40 +180,50 @@ def _open_private(params: Mapping[str, Any]) -> bool:
     if params["open_private"] and params["exposure"] == ExposureMode.ACL.value:
         raise SyncError(
             "open_private: with exposure=acl a private file is sent and stays private; leave it out, or use"
-            " exposure=policy or bucket"
+            " exposure=policy or exposure=open_bucket"
         )
     return bool(params["open_private"])
 
 
-def _converge(params: Mapping[str, Any]) -> frozenset[Aspect]:
-    aspects = frozenset(map(Aspect, params["converge"]))
+def _repair(params: Mapping[str, Any]) -> frozenset[Aspect]:
+    aspects = frozenset(map(Aspect, params["repair"]))
     if Aspect.ACL in aspects and params["exposure"] != ExposureMode.ACL.value:
-        raise SyncError(
-            f"converge: with exposure={params['exposure']} objects have no ACLs to be converged; take acl out of it"
-        )
+        raise SyncError(f"repair: with exposure={params['exposure']} objects have no ACLs to repair. Leave out acl")
     return aspects
 
 
 def _bucket(name: str) -> str:
     if not name or ("/" in name and not name.startswith("arn:")):
-        raise SyncError(f"bucket: {name!r} is not a bucket's name: a folder in it belongs into key_prefix")
+        raise SyncError(
+            f"bucket: {shown_value(name)} is not a bucket name: put a folder inside the bucket into key_prefix"
+        )
     return name
 
 
 def _header(option: str, value: Optional[str]) -> Optional[str]:
-    """Return what can be sent as a header and be signed, None where there is nothing."""
+    """Return a value that can be sent and signed as a header; None if there is none."""
     if value and not (value.isascii() and value.isprintable()):
-        raise SyncError(f"{option}: {value!r} is no value of a header: write it in one line of ASCII characters")
+        raise SyncError(f"{option}: {value!r} is not a header value: write it in one line of ASCII characters")
     return value or None
 
 
-def _absolute(option: str, path: str) -> str:
+def absolute(option: str, path: str) -> str:
+    """Return the path that an option has.
+
+    Raises:
+        SyncError: It is not absolute.
+    """
     if not os.path.isabs(path):
         raise SyncError(f"{option}: {path!r} is not an absolute path: the next run may begin in another folder")
     return path
 
 
-def _at_least(option: str, value: int, least: int) -> int:
+def at_least(option: str, value: int, least: int) -> int:
+    """Return the number that an option has.
+
+    Raises:
+        SyncError: It is below `least`.
+    """
     if value < least:
         raise SyncError(f"{option}: {value} is too small: use {least} or more")
     return value

@@ -1,4 +1,4 @@
-"""The demo: migrates a sample Mastodon server to an embedded store, and checks the result by independent means.
+"""The demo: migrates a sample Mastodon server to an embedded store, and checks the result without this collection.
 
-prepare -> sample (the server's files) -> web (its web process, started by restart) -> playbook -> checks -> story.
+prepare (Python packages) -> sample (the server's files) -> restart (starts web.py) -> playbook -> checks.
 """

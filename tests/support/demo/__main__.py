@@ -1,6 +1,6 @@
-"""Migrates a sample Mastodon server to an embedded store, checks the result, and tells what happened.
+"""Migrates a sample Mastodon server to an embedded store, checks the result, and prints it.
 
-The status is 0 only if everything is as it should be.
+The exit status is 0 only if all checks passed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import boto3
 import environments
 from stores import lifecycle, processes
-from stores.model import Store, StoreError
+from stores.model import StoreError, StoreServer
 
 from demo import checks, envdiff, playbook, sample
 
@@ -30,19 +30,20 @@ HOME = environments.CACHE / "demo-server"
 RESTART = Path(__file__).resolve().parent / "restart.py"
 BUCKET = "social-example-media"
 USER = f"mastodon-{BUCKET}"
+KEEP_HINT = "Run `make demo ARGS=--keep` to inspect the server and the store."
 
 
 class DemoError(Exception):
-    """Something is not as it should be; the text says what, and what to do."""
+    """The demo failed. The text says why and what to do."""
 
 
 def say(text: str = "") -> None:
-    """One line for whoever watches."""
+    """Print one line."""
     print(text, flush=True)
 
 
-def variables(server: sample.Sample, store: Store, port: int) -> dict[str, object]:
-    """The inventory's variables: what a user would write for a server without systemd, beside a store of its own."""
+def variables(server: sample.Sample, store: StoreServer, port: int) -> dict[str, object]:
+    """Return the inventory's variables, for a server without systemd and a self-hosted store."""
     restart = [sys.executable, str(RESTART), "start", str(HOME)]
     return {
         "ansible_connection": "local",
@@ -56,7 +57,7 @@ def variables(server: sample.Sample, store: Store, port: int) -> dict[str, objec
         "mastodon_s3_admin_access_key": store.access_key,
         "mastodon_s3_admin_secret_key": store.secret_key,
         "mastodon_s3_boto3": "none",
-        "mastodon_s3_root": str(server.live),
+        "mastodon_s3_mastodon_dir": str(server.live),
         "mastodon_s3_state_dir": str(HOME / "state"),
         "mastodon_s3_restart_command": shlex.join(restart),
         "mastodon_s3_web_url": f"http://127.0.0.1:{port}",
@@ -65,20 +66,20 @@ def variables(server: sample.Sample, store: Store, port: int) -> dict[str, objec
 
 
 def restart(verb: str) -> None:
-    """Starts or stops the web process."""
+    """Start or stop the web process and Sidekiq."""
     done = subprocess.run([sys.executable, str(RESTART), verb, str(HOME)], check=False)
     if done.returncode:
-        raise DemoError(f"The sample server's web process could not be run; see {HOME / 'web.log'}.")
+        raise DemoError(f"The sample server's web process did not start. See {HOME / 'serve.log'}.")
 
 
 def thumbnail(port: int) -> str:
-    """Where the instance says that its thumbnail is."""
+    """Return the address of the thumbnail from the instance's API."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/instance", timeout=10) as answer:
         return str(json.load(answer)["thumbnail"]["url"])
 
 
-def clients(store: Store) -> dict[str, t.Any]:
-    """The administrator's own view of store and users."""
+def clients(store: StoreServer) -> dict[str, t.Any]:
+    """Return the administrator's boto3 clients."""
     settings = {
         "endpoint_url": store.endpoint_url,
         "region_name": store.region,
@@ -88,8 +89,12 @@ def clients(store: Store) -> dict[str, t.Any]:
     return {name: boto3.client(name, **settings) for name in ("s3", "iam")}
 
 
-def migrate(server: sample.Sample, store: Store, port: int) -> None:
-    """Runs the migration and compares the result with what is expected."""
+def migrate(server: sample.Sample, store: StoreServer, port: int) -> None:
+    """Run the migration, check the result and print it.
+
+    Raises:
+        DemoError: The playbook or a check failed.
+    """
     before, before_mode = server.env_file.read_text(encoding="utf-8"), server.env_file.stat().st_mode
     old_thumbnail = thumbnail(port)
     inventory = HOME / "inventory.json"
@@ -99,52 +104,56 @@ def migrate(server: sample.Sample, store: Store, port: int) -> None:
     run = playbook.run("migrate", inventory, HOME)
     if run.status:
         raise DemoError(
-            f"The playbook failed with status {run.status} after {run.seconds:.0f} s. All it said is in {run.log}. "
-            "Run tests/support/demo/run.sh --keep to look around afterwards."
+            f"The playbook failed with status {run.status} after {run.seconds:.0f} s. Its output is in {run.log}. "
+            f"{KEEP_HINT}"
         )
 
-    say("\nLooking at the result from outside ...")
+    say("\nChecking the result without the collection ...")
     new_thumbnail = thumbnail(port)
-    time.sleep(1.5)  # one more upload, into the bucket
+    time.sleep(1.5)  # for one more upload to the bucket
     restart("stop")
-    findings = checks.look(server, clients(store), BUCKET, USER, new_thumbnail, HOME / "uploads.log")
+    findings = checks.findings(server, clients(store), BUCKET, USER, new_thumbnail, HOME / "uploads.log")
     after = server.env_file.read_text(encoding="utf-8")
     kept = [line for line in before.splitlines() if line not in after.splitlines()]
     findings.expect(
         not kept and server.env_file.stat().st_mode == before_mode,
-        "no other line of the env file was touched, and its mode is what it was",
-        f"{len(kept)} lines are gone, mode {server.env_file.stat().st_mode & 0o7777:o}",
+        "no other line of the env file was changed, and its mode is the same",
+        f"{len(kept)} lines are missing, mode {server.env_file.stat().st_mode & 0o7777:o}",
     )
-    said = run.log.read_text(encoding="utf-8")
-    leaked = [value for value in [*envdiff.secrets_in(after), store.secret_key] if value in said]
-    findings.expect(not leaked, "no secret is in what the playbook said", f"{len(leaked)} are in {run.log}")
-    tell(server, findings, run, old_thumbnail, new_thumbnail, envdiff.difference(before, after))
+    output = run.log.read_text(encoding="utf-8")
+    findings.expect(
+        "Proven that Mastodon uses the bucket" in output,
+        "the playbook proved that web and Sidekiq use the bucket",
+        f"its report does not say so, see {run.log}",
+    )
+    leaked = [value for value in [*envdiff.secrets_in(after), store.secret_key] if value in output]
+    findings.expect(not leaked, "the playbook's output contains no secret", f"{len(leaked)} are in {run.log}")
+    print_result(server, findings, run, old_thumbnail, new_thumbnail, envdiff.difference(before, after))
     if findings.faults:
         raise DemoError(
-            f"{len(findings.faults)} of these are not as they should be. The playbook's output is in {run.log}. Run "
-            "tests/support/demo/run.sh --keep to look around."
+            f"{len(findings.faults)} of these checks failed. The playbook's output is in {run.log}. {KEEP_HINT}"
         )
 
 
-def tell(
+def print_result(
     server: sample.Sample,
-    findings: checks.Findings,
+    findings: checks.CheckResults,
     run: playbook.Run,
     old_thumbnail: str,
     new_thumbnail: str,
     changes: list[str],
 ) -> None:
-    """Says what happened."""
-    say(f"\nWhat happened in {run.seconds:.0f} s, by {run.tasks} tasks of which {run.changed} changed something")
+    """Print the result."""
+    say(f"\nMigrated in {run.seconds:.0f} s with {run.tasks} tasks; {run.changed} of them changed something")
     say(
-        f"  {findings.files} files, {findings.size / 1e6:.1f} MB, are in the bucket {BUCKET}: "
-        f"{findings.files - findings.private} public, {findings.private} private; {len(server.left_out)} stayed at home"
+        f"  {findings.files} files ({findings.size / 1e6:.1f} MB) are in the bucket {BUCKET}: "
+        f"{findings.files - findings.private} public, {findings.private} private; {len(server.left_out)} left out"
     )
-    say(f"  The instance's thumbnail was {old_thumbnail}")
-    say(f"                      and is {new_thumbnail}")
+    say(f"  The instance's thumbnail was at {old_thumbnail}")
+    say(f"                    and is now at {new_thumbnail}")
     say("\nWhat visitors get")
-    for address, answer in findings.answers:
-        say(f"  {answer:14} {address}")
+    for address, response in findings.responses:
+        say(f"  {response:14} {address}")
     say("\nWhat changed in .env.production")
     for line in changes:
         say(f"  {line}")
@@ -155,39 +164,48 @@ def tell(
         say(f"  FAILED  {line}")
 
 
-def linger(server: sample.Sample, store: Store, port: int) -> None:
-    """Keeps everything running until somebody has seen enough."""
+def wait_for_enter(server: sample.Sample, store: StoreServer, port: int) -> None:
+    """Keep everything running until the user presses Enter, and print what can be tried."""
     restart("start")
     say(f"\nStill running: the store at {store.endpoint_url} (key {store.access_key}, secret {store.secret_key}),")
     say(f"the instance at http://127.0.0.1:{port}/api/v2/instance, its files in {server.live}.")
-    say("Press Enter or Ctrl-C to end.")
+    say("\nIn another terminal, in this folder, you can run the other playbooks on this server:")
+    program = Path(sys.executable).parent.relative_to(environments.ROOT) / "ansible-playbook"
+    collections = (environments.CACHE / "collections").relative_to(environments.ROOT)
+    inventory = (HOME / "inventory.json").relative_to(environments.ROOT)
+    say(f"  export ANSIBLE_COLLECTIONS_PATH={collections}")
+    for name in ("verify", "rollback", "preflight", "migrate"):
+        say(f"  {program} -i {inventory} playbooks/{name}.yml")
+    say("\nPress Enter or Ctrl-C to stop everything.")
     sys.stdin.readline()
 
 
 def demo(keep: bool) -> None:
-    """Plays the demo, one at a time."""
+    """Run the demo, unless another one is running in this checkout."""
     environments.CACHE.mkdir(exist_ok=True)
     with (environments.CACHE / "demo.lock").open("w", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DemoError("Another demo runs in this checkout. End it first.") from None
-        play(keep)
+            raise DemoError("Another demo is running in this checkout. Stop it first.") from None
+        set_up_and_migrate(keep)
 
 
-def play(keep: bool) -> None:
-    """Sets the scene, migrates, and ends everything that was started."""
-    # A store's folder refuses whatever is not its own, so that the one of an earlier demo is emptied by it.
+def set_up_and_migrate(keep: bool) -> None:
+    """Create the server, migrate it, and stop everything that was started."""
+    # Only the store itself can empty the folder that an earlier demo left.
     lifecycle.stop(HOME / "store")
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True, mode=0o700)
     os.umask(0o022)
-    say("demo: laying out a sample server with real pictures ...")
+    say("demo: creating a sample server with real pictures ...")
     server = sample.lay_out(HOME / "live")
     store = lifecycle.start("moto", HOME / "store", bound_to_parent=True)
     port = processes.free_port("127.0.0.1")
     try:
-        settings = {"live": str(server.live), "port": port, "thumbnail": server.thumbnail, "owner": os.getpid()}
+        avatar = next(server.media.glob("accounts/avatars/*/*/*/original/*")).relative_to(server.media)
+        settings = {"live": str(server.live), "port": port, "thumbnail": server.thumbnail, "avatar": str(avatar)}
+        settings["owner"] = os.getpid()
         (HOME / "web.json").write_text(json.dumps(settings), encoding="utf-8")
         restart("start")
         say(f"demo: the store is at {store.endpoint_url}, the instance at http://127.0.0.1:{port}")
@@ -195,7 +213,7 @@ def play(keep: bool) -> None:
             migrate(server, store, port)
         finally:
             if keep:
-                linger(server, store, port)
+                wait_for_enter(server, store, port)
     finally:
         restart("stop")
         lifecycle.stop(HOME / "store")
@@ -204,10 +222,12 @@ def play(keep: bool) -> None:
 
 
 def main() -> int:
-    """Reads the command line, and tells whether all went well."""
+    """Parse the command line and run the demo. Return the exit status."""
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--keep", action="store_true", help="wait at the end, so that one can look around, and keep files"
+        "--keep",
+        action="store_true",
+        help="keep everything running at the end until you press Enter, and keep the files",
     )
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -220,7 +240,10 @@ def main() -> int:
     except KeyboardInterrupt:
         say("\ndemo: stopped.")
         return 130
-    say(f"\ndemo: all is well, after {time.time() - started:.0f} s with everything.")
+    say(f"\ndemo: all checks passed, after {time.time() - started:.0f} s including the setup.")
+    if not arguments.keep:
+        say("To run the other playbooks on the sample server: make demo ARGS=--keep")
+    say("To migrate your own server, continue with README.md, section 'Migrate a server'.")
     return 0
 
 

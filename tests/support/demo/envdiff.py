@@ -1,4 +1,4 @@
-"""Shows what was done to an env file, and no secret."""
+"""Shows the changes in an env file, with secrets masked."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _SECRET = re.compile(r"^(?P<name>[^=#]*(?:SECRET|PASS|PRIVATE|ACCESS_KEY|PRIMARY
 
 
 def masked(line: str) -> str:
-    """A line of an env file with its value masked if its name sounds secret."""
+    """Return a line of an env file, with its value masked if the variable's name looks like that of a secret."""
     found = _SECRET.match(line)
     return f"{found['name']}={MASK}" if found else line
 
 
 def difference(before: str, after: str) -> list[str]:
-    """The lines that were taken away (`-`) and added (`+`)."""
+    """Return the removed (`-`) and added (`+`) lines."""
     old, new = ([masked(line) for line in text.splitlines()] for text in (before, after))
     lines = difflib.unified_diff(old, new, n=0, lineterm="")
     return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
 def secrets_in(text: str) -> list[str]:
-    """The values of an env file that must not appear anywhere else."""
+    """Return the secret values of an env file, which must not appear anywhere else."""
     lines = [line for line in text.splitlines() if _SECRET.match(line) and not line.startswith("AWS_ACCESS_KEY_ID=")]
     values = [line.partition("=")[2].strip("'\"") for line in lines]
     return [value for value in values if len(value) >= 8]

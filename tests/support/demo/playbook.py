@@ -1,4 +1,4 @@
-"""Runs the collection's playbook on the sample server and shows how it goes."""
+"""Runs a playbook of the collection on the sample server and shows its progress."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import environments
 
-# Tasks whose messages are worth reading.
-_TOLD = ("Preflight | Print the plan", "Report | Say what was done")
+# Tasks whose messages are shown.
+_SHOWN = ("Preflight | Print the plan", "Report | Print the summary")
 _TASK = re.compile(r"^TASK \[(?:[\w.]+ : )?(?P<name>.*?)\] \**$")
 _RESULT = re.compile(r"^(?P<word>ok|changed): \[demo(?: -> \w+)?\]")
 _ITEM = re.compile(r'^ {8}(?P<text>".*"),?$')
@@ -22,14 +22,14 @@ _ITEM = re.compile(r'^ {8}(?P<text>".*"),?$')
 
 @dataclass(frozen=True)
 class Run:
-    """How a run of ansible-playbook went.
+    """The result of a run of ansible-playbook.
 
     Attributes:
         status: Its exit status.
         seconds: How long it took.
-        tasks: Number of results, that is of tasks and loop items that were not skipped.
+        tasks: Number of tasks and loop items that were not skipped.
         changed: How many of them changed something.
-        log: All it said.
+        log: File with its output.
     """
 
     status: int
@@ -40,17 +40,17 @@ class Run:
 
 
 def write_inventory(path: Path, variables: dict[str, object]) -> None:
-    """Writes an inventory with the one host, as JSON, which is YAML too."""
+    """Write an inventory with one host. It is JSON, which is valid YAML."""
     path.write_text(json.dumps({"mastodon": {"hosts": {"demo": variables}}}, indent=2) + "\n", encoding="utf-8")
 
 
 def run(name: str, inventory: Path, home: Path) -> Run:
-    """Runs one of the collection's playbooks, with one line for each task and everything in a log."""
+    """Run one of the collection's playbooks. Print one line for each task, and write its output to a log."""
     log = home / f"{name}.log"
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))}
     configuration = home / "ansible.cfg"
     configuration.touch()
-    # Nothing of whoever tries the demo is to be used: no configuration, no credentials, no plugins.
+    # Do not use configuration, credentials and plugins of the user who runs the demo.
     settings |= {
         "ANSIBLE_CONFIG": str(configuration),
         "ANSIBLE_COLLECTIONS_PATH": str(environments.CACHE / "collections"),
@@ -70,7 +70,7 @@ def run(name: str, inventory: Path, home: Path) -> Run:
         str(environments.ROOT / "playbooks" / f"{name}.yml"),
     ]
     started = time.monotonic()
-    watcher = _Watcher(started)
+    output = _Output(started)
     process = subprocess.Popen(
         command,
         cwd=environments.ROOT,
@@ -86,17 +86,17 @@ def run(name: str, inventory: Path, home: Path) -> Run:
         with log.open("w", encoding="utf-8") as stream:
             for line in process.stdout or ():
                 stream.write(line)
-                watcher.see(line.rstrip("\n"))
+                output.read_line(line.rstrip("\n"))
         process.wait()
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait()
-    return Run(process.returncode, time.monotonic() - started, watcher.tasks, watcher.changed, log)
+    return Run(process.returncode, time.monotonic() - started, output.tasks, output.changed, log)
 
 
-class _Watcher:
-    """Tells of each task that did something, when it is done, and all of what went wrong."""
+class _Output:
+    """Prints a line for each finished task, and all error messages."""
 
     def __init__(self, started: float) -> None:
         self.tasks = 0
@@ -105,8 +105,8 @@ class _Watcher:
         self._task = ""
         self._failing = False
 
-    def see(self, line: str) -> None:
-        """Takes one line of ansible-playbook's output."""
+    def read_line(self, line: str) -> None:
+        """Read one line of the output of ansible-playbook."""
         task = _TASK.match(line)
         if task:
             self._task, self._failing = task["name"], False
@@ -118,8 +118,8 @@ class _Watcher:
             print(f"  {time.monotonic() - self._started:6.1f} s  {result['word']:8} {self._task}", flush=True)
         elif line.startswith(("fatal:", "failed:", "[ERROR]", "ERROR")):
             self._failing = True
-        told = _ITEM.match(line) if self._task in _TOLD else None
-        if told:
-            print(f"{'':20} {json.loads(told['text'])}", flush=True)
+        item = _ITEM.match(line) if self._task in _SHOWN else None
+        if item:
+            print(f"{'':20} {json.loads(item['text'])}", flush=True)
         elif self._failing and line:
             print(f"{'':20} {line}", flush=True)

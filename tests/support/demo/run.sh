@@ -1,5 +1,5 @@
 #!/bin/sh
-# Migrates a sample Mastodon server to an embedded store and shows what happened. Options: run.sh --help
+# Migrates a sample Mastodon server to an embedded store and shows the result. Options: run.sh --help
 set -eu
 
 support=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -7,7 +7,7 @@ root=$(CDPATH='' cd -- "$support/../.." && pwd)
 python=${PYTHON:-python3}
 
 if ! command -v "$python" >/dev/null 2>&1; then
-    echo "demo: there is no $python. On Debian: apt-get install python3 python3-venv" >&2
+    echo "demo: $python is not installed. On Debian: apt-get install python3 python3-venv" >&2
     exit 1
 fi
 

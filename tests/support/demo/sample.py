@@ -1,4 +1,4 @@
-"""Lays out a sample Mastodon server: source version, env file, and media with real pictures, as Mastodon names them."""
+"""Creates the files of a sample Mastodon server: version, env file, and media with real pictures."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from PIL import Image, ImageDraw, ImageOps  # type: ignore[import-not-found, unu
 
 DOMAIN = "social.example"
 VERSION = (4, 5, 2)
-# Of real ones, the first part is the time in milliseconds and the last two bytes come from the database.
+# Mastodon's ids begin with the time in milliseconds. Their last two bytes come from the database.
 _SNOWFLAKE_BITS = 16
 _DAY = 86400
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What was laid out.
+    """The files of the server.
 
     Attributes:
         live: The folder of the instance.
@@ -44,19 +44,19 @@ class Sample:
 
 
 def partition(number: int) -> str:
-    """The folders of a record's id, as Paperclip cuts it: nine digits for small ids, eighteen for snowflakes."""
+    """Return the folders of an id, as Paperclip splits it: nine digits for small ids, eighteen for snowflakes."""
     digits = f"{number:09d}" if number < 10**9 else f"{number:018d}"
     return "/".join(digits[start : start + 3] for start in range(0, len(digits), 3))
 
 
 def snowflake(chance: random.Random) -> int:
-    """An id of a record that was made within the last year."""
+    """Return the id of a record that was created within the last year."""
     milliseconds = int((time.time() - chance.uniform(0, 365) * _DAY) * 1000)
     return (milliseconds << _SNOWFLAKE_BITS) + chance.getrandbits(_SNOWFLAKE_BITS)
 
 
 def picture(chance: random.Random, size: tuple[int, int], kind: str) -> bytes:
-    """A picture of its own, encoded as PNG, JPEG, WEBP or GIF (an animated one)."""
+    """Return a unique picture as PNG, JPEG, WEBP or animated GIF."""
     colours = [tuple(chance.randbytes(3)) for _turn in range(6)]
     ground = Image.linear_gradient("L").rotate(chance.choice((0, 90, 180, 270))).resize(size)
     image = ImageOps.colorize(ground, colours[0], colours[1])
@@ -93,7 +93,7 @@ class _Tree:
     def pictures(
         self, attachment: str, number: int, styles: dict[str, tuple[int, int]], extension: str, mode: int = 0o644
     ) -> tuple[str, ...]:
-        """Writes one attachment's picture in each style."""
+        """Write one attachment's picture in each style."""
         name = self.name(extension)
         kind = {"jpg": "JPEG", "jpeg": "JPEG"}.get(extension, extension.upper())
         return tuple(
@@ -102,7 +102,7 @@ class _Tree:
         )
 
     def animated_avatar(self, number: int) -> None:
-        """Writes an animated avatar with its still picture."""
+        """Write an animated avatar with its static version."""
         name = self.name("gif")
         folder = f"accounts/avatars/{partition(number)}"
         self.write(f"{folder}/original/{name}", picture(self.chance, (200, 200), "GIF"))
@@ -110,7 +110,7 @@ class _Tree:
 
 
 def lay_out(live: Path) -> Sample:
-    """Lays out the server in a new folder."""
+    """Create the server in a new folder."""
     live.mkdir(parents=True)
     live.chmod(0o755)
     media = live / "public" / "system"
@@ -137,7 +137,7 @@ def lay_out(live: Path) -> Sample:
 
 
 def _local_media(tree: _Tree) -> str:
-    """Writes what belongs to the server's own users, and returns the key of its thumbnail."""
+    """Write the media of the server's own users. Return the key of the thumbnail."""
     attachment = {"original": (800, 600), "small": (400, 300)}
     for number in range(1, 31):
         tree.pictures("accounts/avatars", number, {"original": (200, 200)}, ("png", "jpg", "webp")[number % 3])
@@ -155,7 +155,7 @@ def _local_media(tree: _Tree) -> str:
 
 
 def _remote_media(tree: _Tree) -> None:
-    """Writes copies of what other servers' users posted: most of a real server's media."""
+    """Write cached media of other servers, which are the largest part on a real server."""
     for turn in range(90):
         tree.pictures(
             "cache/accounts/avatars", snowflake(tree.chance), {"original": (200, 200)}, ("jpg", "png")[turn % 2]
@@ -170,7 +170,7 @@ def _remote_media(tree: _Tree) -> None:
 
 
 def _archive(tree: _Tree) -> str:
-    """Writes a user's archive; who knows its name can fetch it from a server that keeps it on disk."""
+    """Write an account archive. While it is on disk, everybody who knows its name can download it."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("outbox.json", '{"type": "OrderedCollection", "orderedItems": []}')
@@ -187,7 +187,7 @@ def _write_version(path: Path) -> None:
 
 
 def _write_env_file(path: Path) -> None:
-    """Writes what `bin/rails mastodon:setup` writes for a server that keeps its media on disk."""
+    """Write an env file like that of `bin/rails mastodon:setup` for a server with its media on disk."""
     lines = [
         f"# Generated with mastodon:setup on {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
         "",

@@ -1,10 +1,12 @@
-"""Stands in for Mastodon's web process: reads its env file once, hands out media URLs, and gets an upload each second.
+"""Simulates Mastodon's web process: it reads its env file, returns media addresses, and stores an upload each second.
 
-The last thing that it does, while the media are on disk, is to suspend the user of its first upload and of a new one.
+A second process simulates Sidekiq, and does nothing.
 
-Where the media go, and what their public URLs are, is decided as in Mastodon's config/initializers/paperclip.rb.
+When the web process stops while the media are on disk, it suspends the users of its first upload and of a new one.
 
-Usage: python -m demo.web HOME   (HOME/web.json says the rest)
+Storage and public addresses follow the rules of Mastodon's config/initializers/paperclip.rb.
+
+Usage: python -m demo.web serve|work HOME   (the settings are in HOME/web.json)
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ import typing as t
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from demo.sample import partition, picture, snowflake
+from demo.sample import VERSION, partition, picture, snowflake
 
 CACHE_CONTROL = "public, max-age=315576000, immutable"
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The variables of an env file without references and escapes, the last assignment of each."""
+    """Return the variables of an env file that has no references and escapes. The last assignment of a name wins."""
     variables = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         name, separator, value = line.partition("=")
@@ -39,7 +41,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 class Storage:
-    """Where uploads go and what their public URLs are."""
+    """Stores uploads, and computes their public addresses."""
 
     def __init__(self, media: Path, env: dict[str, str]) -> None:
         self.media = media
@@ -48,7 +50,7 @@ class Storage:
         self._client: t.Any = None
 
     def url(self, key: str) -> str:
-        """The public URL of a media file."""
+        """Return the public address of a media file."""
         env = self.env
         if not self.in_bucket:
             return f"https://{env['LOCAL_DOMAIN']}{env.get('PAPERCLIP_ROOT_URL', '/system')}/{key}"
@@ -61,11 +63,11 @@ class Storage:
         return f"{scheme}://{host}/{env['S3_BUCKET']}/{key}"
 
     def suspend(self, key: str) -> None:
-        """Hides a picture as app/services/update_media_attachments_permissions_service.rb does on disk."""
+        """Make a picture private, as app/services/update_media_attachments_permissions_service.rb does on disk."""
         (self.media / key).chmod(0o600)
 
     def save(self, key: str, content: bytes) -> None:
-        """Stores a picture as Paperclip does: written in private and then opened, or put with its ACL."""
+        """Store a picture as Paperclip does: private until it is complete on disk, or with an ACL in the bucket."""
         if self.in_bucket:
             acl = self.env.get("S3_PERMISSION", "public-read")
             self._bucket().put_object(
@@ -100,18 +102,25 @@ class Storage:
         return self._client
 
 
-def handler(storage: Storage, thumbnail: str) -> type[BaseHTTPRequestHandler]:
-    """The class that answers requests."""
+def handler(storage: Storage, thumbnail: str, avatar: str) -> type[BaseHTTPRequestHandler]:
+    """Return the class that answers requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/health":
                 self._answer(200, "text/plain", b"OK")
             elif self.path == "/api/v2/instance":
-                answer = {"domain": storage.env["LOCAL_DOMAIN"], "thumbnail": {"url": storage.url(thumbnail)}}
+                answer = {
+                    "domain": storage.env["LOCAL_DOMAIN"],
+                    "version": ".".join(map(str, VERSION)),
+                    "thumbnail": {"url": storage.url(thumbnail)},
+                }
                 self._answer(200, "application/json", json.dumps(answer).encode())
+            elif self.path.partition("?")[0] == "/api/v1/directory":
+                accounts = [{"id": "1", "avatar": storage.url(avatar)}]
+                self._answer(200, "application/json", json.dumps(accounts).encode())
             else:
-                self._answer(404, "text/plain", b"not here")
+                self._answer(404, "text/plain", b"not found")
 
         def _answer(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
@@ -126,41 +135,41 @@ def handler(storage: Storage, thumbnail: str) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def note(record: Path, what: str, key: str) -> None:
-    """Writes down what was done, for the checks at the end."""
-    with record.open("a", encoding="utf-8") as stream:
-        stream.write(f"{what} {key}\n")
+def log_event(log: Path, event: str, key: str) -> None:
+    """Log an event for the checks at the end."""
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"{event} {key}\n")
 
 
-def receive_upload(storage: Storage, record: Path) -> str:
-    """Stores a new picture and returns its key."""
+def receive_upload(storage: Storage, log: Path) -> str:
+    """Store a new picture and return its key."""
     chance = random.Random()
     key = f"media_attachments/files/{partition(snowflake(chance))}/original/{chance.getrandbits(64):016x}.jpg"
     storage.save(key, picture(chance, (320, 240), "JPEG"))
-    note(record, "bucket" if storage.in_bucket else "disk", key)
+    log_event(log, "bucket" if storage.in_bucket else "disk", key)
     return key
 
 
-def receive_uploads(storage: Storage, record: Path) -> None:
-    """Stores a new picture each second, for ever."""
+def receive_uploads(storage: Storage, log: Path) -> None:
+    """Store a new picture each second, without end."""
     while True:
-        receive_upload(storage, record)
+        receive_upload(storage, log)
         time.sleep(1)
 
 
-def leave(storage: Storage, record: Path) -> None:
-    """Hides an old and a new picture, if they are on disk, and ends the process."""
-    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+def stop(storage: Storage, log: Path) -> None:
+    """Make an old and a new picture private, if they are on disk, and end the process."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     on_disk = [key for place, key in (line.split(" ", 1) for line in lines) if place == "disk"]
     if on_disk and not storage.in_bucket:
-        for key in (on_disk[0], receive_upload(storage, record)):
+        for key in (on_disk[0], receive_upload(storage, log)):
             storage.suspend(key)
-            note(record, "suspended", key)
+            log_event(log, "suspended", key)
     os._exit(0)
 
 
-def die_with(owner: int) -> None:
-    """Ends this process soon after the demo itself has ended, however that happened."""
+def exit_with(owner: int) -> None:
+    """End this process soon after the demo itself has ended for any reason."""
     while True:
         with contextlib.suppress(PermissionError):
             try:
@@ -171,16 +180,20 @@ def die_with(owner: int) -> None:
 
 
 def main() -> None:
-    """Reads the settings and serves until it is killed."""
-    home = Path(sys.argv[1])
+    """Read the settings, and serve requests until the process is killed."""
+    kind, home = sys.argv[1], Path(sys.argv[2])
     settings = json.loads((home / "web.json").read_text(encoding="utf-8"))
+    if kind == "work":
+        exit_with(settings["owner"])
     live = Path(settings["live"])
     storage = Storage(live / "public" / "system", read_env_file(live / ".env.production"))
-    server = ThreadingHTTPServer(("127.0.0.1", settings["port"]), handler(storage, settings["thumbnail"]))
-    threading.Thread(target=die_with, args=(settings["owner"],), daemon=True).start()
-    record = home / "uploads.log"
-    signal.signal(signal.SIGTERM, lambda *_signal: leave(storage, record))
-    threading.Thread(target=receive_uploads, args=(storage, record), daemon=True).start()
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", settings["port"]), handler(storage, settings["thumbnail"], settings["avatar"])
+    )
+    threading.Thread(target=exit_with, args=(settings["owner"],), daemon=True).start()
+    log = home / "uploads.log"
+    signal.signal(signal.SIGTERM, lambda *_signal: stop(storage, log))
+    threading.Thread(target=receive_uploads, args=(storage, log), daemon=True).start()
     server.serve_forever()
 
 

@@ -59,7 +59,7 @@ _SAFE = st.text("abcXYZ019_-/.:@", min_size=1, max_size=10)
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a file: its text, and the variable that it assigns or is a sample of."""
+    """A part of a file: its text, and the variable that it assigns, or of which it is a commented sample."""
 
     text: str
     name: str | None = None
@@ -125,7 +125,7 @@ _OTHER = st.sampled_from(
 
 @st.composite
 def files(draw):
-    """Segments and the bytes that they make: a file in all forms that are found in the wild."""
+    """Return segments and the bytes of their file, in all forms that real files have."""
     segments = draw(
         st.lists(
             st.one_of(_assignment(NAMES), _assignment(NEIGHBOURS), _several_lines(), _sample(), _OTHER), max_size=8
@@ -194,6 +194,15 @@ _PIECES = st.sampled_from(
         "-",
         "`",
         "\u2028",
+        "\u00a0",
+        "\ufeff",
+        ";",
+        "$$",
+        "\\t",
+        "\\0101",
+        "A B=1\n",
+        "A-B=1\n",
+        "S3_BUCKET=old\n",
         "1",
     ]
 )

@@ -1,4 +1,4 @@
-"""The real readers of dotenv files, each a process that stays up and is asked for one file after another."""
+"""The real readers of dotenv files. Each is a process that reads one file after another."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ IMAGE = os.environ.get("MASTODON_S3_SYSTEMD_IMAGE", "localhost/mastodon-s3-parse
 
 
 class ReaderError(Exception):
-    """A reader did not start or ended; says which."""
+    """A reader did not start, or it ended. The text names it."""
 
 
-class Reader:
-    """One process that takes a path per line and answers each with a line of JSON."""
+class ReferenceReader:
+    """A process that reads one path per line, and writes a line of JSON for each."""
 
     def __init__(self, name: str, command: list[str]) -> None:
         self.name = name
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def read(self, paths: list[Path]) -> list[dict[str, str] | None]:
-        """Returns what the reader takes from each file, or None for one that it refuses."""
+        """Return the variables of each file, or None for a file that the reader refuses."""
         assert self._process.stdin
         assert self._process.stdout
         try:
@@ -40,7 +40,7 @@ class Reader:
         return [self._answer(self._process.stdout.readline()) for _path in paths]
 
     def close(self) -> None:
-        """Ends the process."""
+        """Stop the process."""
         assert self._process.stdin
         with suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -56,8 +56,8 @@ class Reader:
         return "\n".join(map(str, paths))
 
 
-class SystemdReader(Reader):
-    """A container that systemd runs in, and in it a process that starts a transient unit for each file."""
+class SystemdReader(ReferenceReader):
+    """A container with systemd, and a process in it that starts a transient unit for each file."""
 
     def __init__(self, folder: Path) -> None:
         # Where it is installed runc is taken: the crun of some distributions can't start systemd in nested containers.
@@ -89,7 +89,7 @@ class SystemdReader(Reader):
         super().__init__("systemd", command)
 
     def close(self) -> None:
-        """Ends the process and the container."""
+        """Stop the process and the container."""
         try:
             super().close()
         finally:
@@ -122,19 +122,19 @@ class SystemdReader(Reader):
         raise ReaderError(f"systemd does not come up in {IMAGE}: {state}")
 
 
-def start(folder: Path) -> dict[str, Reader]:
-    """Starts all readers; they see the files in `folder`."""
+def start(folder: Path) -> dict[str, ReferenceReader]:
+    """Start all readers. They can read the files in `folder`."""
     ruby = ["ruby", str(HERE / "ruby_reader.rb")]
     return {
-        "ruby-dotenv of Debian stable": Reader("ruby-dotenv of Debian stable", ruby),
-        "ruby-dotenv 3": Reader("ruby-dotenv 3", [*ruby, str(CACHE / "ruby-dotenv" / "lib")]),
-        "node": Reader("node", ["node", str(HERE / "node_reader.cjs"), str(CACHE / "node")]),
-        "compose": Reader("compose", [str(CACHE / "compose-reader")]),
+        "ruby-dotenv of Debian stable": ReferenceReader("ruby-dotenv of Debian stable", ruby),
+        "ruby-dotenv 3": ReferenceReader("ruby-dotenv 3", [*ruby, str(CACHE / "ruby-dotenv" / "lib")]),
+        "node": ReferenceReader("node", ["node", str(HERE / "node_reader.cjs"), str(CACHE / "node")]),
+        "compose": ReferenceReader("compose", [str(CACHE / "compose-reader")]),
         "systemd": SystemdReader(folder),
     }
 
 
 def setup() -> str:
-    """Installs what is missing; returns the reason if that is not possible."""
+    """Install what is missing. Return the reason if that is not possible."""
     done = subprocess.run([str(HERE / "setup.sh")], capture_output=True, text=True, check=False, timeout=900)
     return "" if done.returncode == 0 else (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]

@@ -1,7 +1,7 @@
-"""Reads dotenv files with the systemd that runs here: each as the EnvironmentFile= of a transient unit.
+"""Reads dotenv files with the running systemd: each is the EnvironmentFile= of a transient unit.
 
-Each line on stdin is a JSON list of paths; for each path a line of JSON goes to stdout. Needs nothing but Python, as it
-runs in the container.
+Each line of stdin is a JSON list of paths. For each path, it writes a line of JSON to stdout. It runs in the container
+and needs only Python.
 """
 
 import json
@@ -14,7 +14,7 @@ OWN = {"LANG", "PATH", "INVOCATION_ID", "SYSTEMD_EXEC_PID", "JOURNAL_STREAM", "H
 
 
 def read(path):
-    """Return the answer for one file."""
+    """Return the result for one file."""
     command = ["systemd-run", "--wait", "--pipe", "--quiet", "--collect", "-p", f"EnvironmentFile={path}"]
     done = subprocess.run([*command, "/usr/bin/env", "-0"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode != 0:
@@ -25,7 +25,7 @@ def read(path):
 
 
 def main():
-    """Answer until stdin ends; several files at once, in their order."""
+    """Answer until stdin ends. Several files are read at once, and answered in their order."""
     with ThreadPoolExecutor(4) as pool:
         for line in sys.stdin:
             for answer in pool.map(read, json.loads(line)):

@@ -1,9 +1,8 @@
-"""A proxy with TLS that makes a Ceph RGW behind it answer as Amazon S3 does about ownership and public access.
+"""A TLS proxy for a Ceph RGW that simulates the object ownership and public access block of Amazon S3.
 
-Requests go through byte for byte, Host and signature included, since RGW verifies them. What RGW can enforce (it does
-so with blocks of public access that it has been told) is left to it; what it can't is answered here. Two differences
-to Amazon S3 remain: RGW takes no checksum in a trailer, and the calls about ownership and blocks are believed by the
-name of the administrator's access key, without a look at the signature.
+Requests are forwarded unchanged, with Host and signature, since RGW verifies them. RGW enforces what it supports, such
+as the public access block. The proxy does the rest. Two differences from Amazon S3 remain: RGW does not accept
+checksums in a trailer, and for calls about ownership and blocks the proxy checks the access key, not the signature.
 
 Usage: aws_app.py SETTINGS, a JSON file with host, port, certificate, key, backend_url, access_key, secret_key, region
 """
@@ -24,14 +23,14 @@ from urllib.parse import urlsplit
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from stores import aws_rules  # noqa: E402
-from stores.aws_rules import Answer, Call, Settings  # noqa: E402
+from stores.aws_rules import Answer, BucketSettings, Call  # noqa: E402
 
 # They concern one connection, not the whole way. Expect is answered by our own server.
 _HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "expect")
 
 
 class Account:
-    """The buckets' settings, and the administrator's way to the store behind."""
+    """The settings of the buckets, and the administrator's client of the store."""
 
     def __init__(self, options: dict[str, t.Any]) -> None:
         import boto3
@@ -40,7 +39,7 @@ class Account:
         self.backend = urlsplit(options["backend_url"])
         self.region = options["region"]
         self._access_key = options["access_key"]
-        self._buckets: dict[str, Settings] = {}
+        self._buckets: dict[str, BucketSettings] = {}
         self._lock = threading.Lock()
         self._client = boto3.client(
             "s3",
@@ -51,13 +50,13 @@ class Account:
             config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
         )
 
-    def settings(self, bucket: str) -> Settings:
-        """A bucket's settings; of one that is not known those of a new one."""
+    def settings(self, bucket: str) -> BucketSettings:
+        """Return a bucket's settings, or those of a new bucket if it is not known."""
         with self._lock:
-            return self._buckets.get(bucket, Settings())
+            return self._buckets.get(bucket, BucketSettings())
 
-    def keep(self, bucket: str, settings: Settings) -> None:
-        """Remember a bucket's settings, and tell the store behind what it can enforce of them."""
+    def keep(self, bucket: str, settings: BucketSettings) -> None:
+        """Save a bucket's settings, and set those that the store can enforce."""
         self._client.put_public_access_block(
             Bucket=bucket,
             PublicAccessBlockConfiguration={
@@ -72,12 +71,12 @@ class Account:
             self._buckets[bucket] = settings
 
     def forget(self, bucket: str) -> None:
-        """Forget the settings of a bucket that is gone."""
+        """Remove the settings of a deleted bucket."""
         with self._lock:
             self._buckets.pop(bucket, None)
 
     def has_public_policy(self, bucket: str) -> bool:
-        """Whether everybody may do something by the bucket's policy."""
+        """Return whether the bucket's policy allows anything to everybody."""
         from botocore.exceptions import ClientError
 
         try:
@@ -90,12 +89,12 @@ class Account:
         )
 
     def is_administrator(self, call: Call) -> bool:
-        """Whether a request bears the administrator's access key."""
+        """Return whether a request has the administrator's access key."""
         return f"Credential={self._access_key}/" in call.headers.get("authorization", "")
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One visitor's connection, with one of its own to the store behind."""
+class AwsHandler(BaseHTTPRequestHandler):
+    """A client's connection, with its own connection to the store."""
 
     protocol_version = "HTTP/1.1"
     # Headers and body are two writes: without this the second waits for the visitor's acknowledgement.
@@ -104,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
     _onward: http.client.HTTPConnection | None = None
 
     def log_message(self, *_arguments: t.Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _serve(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -133,8 +132,8 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - the base class's names
 
-    def _own_answer(self, settings: Settings, call: Call) -> Answer | None:
-        """What is said without the store behind, or None when it is to be asked."""
+    def _own_answer(self, settings: BucketSettings, call: Call) -> Answer | None:
+        """Return the proxy's own response, or None if the request has to be forwarded."""
         denied = Answer(403, "AccessDenied", "Access Denied")
         own = aws_rules.own_answer(settings, call)
         if own is not None:
@@ -154,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
         return aws_rules.refusal(settings, call)
 
     def _forward(self, call: Call) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Send a request on as it is, and return status, headers and body of the answer."""
+        """Forward a request unchanged, and return status, headers and body of the response."""
         for fresh in (False, True):
             if self._onward is None:
                 host, port = self.account.backend.hostname, self.account.backend.port
@@ -190,34 +189,34 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
-class Server(ThreadingHTTPServer):
-    """A thread for each connection, which shakes hands there, so that a slow visitor holds up nobody."""
+class AwsServer(ThreadingHTTPServer):
+    """Handles each connection in a thread, including the TLS handshake, so that a slow client does not delay others."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, trust: ssl.SSLContext, account: Account) -> None:
         self._trust = trust
-        super().__init__((host, port), type("Handler", (Handler,), {"account": account}))
+        super().__init__((host, port), type("AwsHandler", (AwsHandler,), {"account": account}))
 
     def get_request(self) -> tuple[t.Any, t.Any]:
-        """Take a connection."""
+        """Accept a connection."""
         connection, address = super().get_request()
         wrapped = self._trust.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return wrapped, address
 
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
-        """A visitor who goes in the middle, or does not trust us, is no news."""
+        """Log nothing. Clients may close a connection early, or not trust the certificate."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
 def main() -> None:
-    """Read the settings and serve."""
+    """Read the settings and serve requests."""
     options = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trust.load_cert_chain(options["certificate"], options["key"])
-    with Server(options["host"], options["port"], trust, Account(options)) as server:
+    with AwsServer(options["host"], options["port"], trust, Account(options)) as server:
         server.serve_forever()
 
 

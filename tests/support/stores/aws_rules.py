@@ -1,7 +1,7 @@
-"""What Amazon S3 says about ACLs, ownership and public access, as far as a store that knows none of it must be helped.
+"""The rules of Amazon S3 for ACLs, object ownership and public access that other stores do not implement.
 
-Sources: AWS' pages "Controlling ownership of objects and disabling ACLs" and "Blocking public access", and the error
-codes of its API reference. Messages are short where AWS' name accounts.
+Sources: the AWS pages "Controlling ownership of objects and disabling ACLs" and "Blocking public access", and the error
+codes of its API reference. Messages that name accounts at AWS are shortened.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PUBLIC_GROUPS = ("global/AllUsers", "global/AuthenticatedUsers")
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A request, with its target taken apart and the names of its headers in lower case."""
+    """A request, with its target split into parts, and header names in lower case."""
 
     method: str
     target: str
@@ -30,22 +30,22 @@ class Call:
 
     @property
     def bucket(self) -> str:
-        """The bucket's name, or an empty text."""
+        """The bucket's name, or an empty string."""
         return self._path.partition("/")[0]
 
     @property
     def key(self) -> str:
-        """The object's key, or an empty text."""
+        """The object's key, or an empty string."""
         return self._path.partition("/")[2]
 
     @property
     def query(self) -> dict[str, str]:
-        """The words after the question mark."""
+        """The parameters of the query string."""
         return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
 
     @property
     def is_signed(self) -> bool:
-        """Whether somebody says who it is, truly or not."""
+        """Whether the request has a signature, valid or not."""
         return "authorization" in self.headers or "X-Amz-Signature" in self.query
 
     @property
@@ -54,7 +54,7 @@ class Call:
 
     @property
     def sets_public_acl(self) -> bool:
-        """Whether a header or a body asks that everybody, or everybody with an account, may do something."""
+        """Whether an ACL in a header or the body grants something to everybody, or to all AWS accounts."""
         grants = [value for name, value in self.headers.items() if name.startswith("x-amz-grant-")]
         if "acl" in self.query and self.method == "PUT":
             grants.append(self.body.decode("utf-8", "replace"))
@@ -63,7 +63,7 @@ class Call:
 
     @property
     def sets_acl(self) -> bool:
-        """Whether it asks for any ACL other than that the bucket's owner has full control."""
+        """Whether the request sets an ACL other than full control for the bucket's owner."""
         if "acl" in self.query and self.method == "PUT":
             return True
         canned = self.headers.get("x-amz-acl", "bucket-owner-full-control") != "bucket-owner-full-control"
@@ -72,7 +72,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What is said without asking the store behind. An error where there is a code."""
+    """A response of the proxy itself. It is an error if it has a code."""
 
     status: int
     code: str = ""
@@ -80,7 +80,7 @@ class Answer:
     body: bytes = b""
 
     def content(self) -> bytes:
-        """The body as it is sent."""
+        """The body of the response."""
         if not self.code:
             return self.body
         root = ET.Element("Error")
@@ -90,15 +90,15 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """A bucket's ownership and blocks; None: there is no such configuration. New ones are as since April 2023."""
+class BucketSettings:
+    """A bucket's ownership and public access block. None: not configured. The defaults are those since April 2023."""
 
     ownership: str | None = ENFORCED
     blocks: t.Mapping[str, bool] | None = dataclasses.field(default_factory=lambda: dict.fromkeys(BLOCKS, True))
 
     @property
     def enforced(self) -> bool:
-        """Whether ACLs are switched off."""
+        """Whether ACLs are disabled."""
         return self.ownership == ENFORCED
 
     def blocks_now(self, name: str) -> bool:
@@ -106,12 +106,12 @@ class Settings:
         return bool(self.blocks and self.blocks[name])
 
 
-def at_creation(call: Call) -> Settings | Answer:
-    """The settings of a bucket that is about to be created, or the refusal."""
+def at_creation(call: Call) -> BucketSettings | Answer:
+    """Return the settings of a bucket that will be created, or the error."""
     ownership = call.headers.get("x-amz-object-ownership", ENFORCED)
     if ownership not in _OWNERSHIPS:
         return Answer(400, "InvalidArgument", "Invalid x-amz-object-ownership header")
-    settings = Settings(ownership)
+    settings = BucketSettings(ownership)
     if call.headers.get("x-amz-acl", "private") != "private":
         if settings.enforced:
             message = f"Bucket cannot have ACLs set with ObjectOwnership's {ENFORCED} setting"
@@ -121,8 +121,8 @@ def at_creation(call: Call) -> Settings | Answer:
     return settings
 
 
-def refusal(settings: Settings, call: Call) -> Answer | None:
-    """Why a write is refused, or None."""
+def refusal(settings: BucketSettings, call: Call) -> Answer | None:
+    """Return the error for a refused write, or None."""
     if call.method not in ("PUT", "POST"):
         return None
     sub = call.query
@@ -134,8 +134,8 @@ def refusal(settings: Settings, call: Call) -> Answer | None:
     return None
 
 
-def own_answer(settings: Settings, call: Call) -> tuple[Answer, Settings] | None:
-    """The answer to a request for ownership or blocks, with the settings after it, or None for any other request."""
+def own_answer(settings: BucketSettings, call: Call) -> tuple[Answer, BucketSettings] | None:
+    """Return the response to a request about ownership or blocks, with the new settings. None for other requests."""
     if call.key:
         return None
     if "ownershipControls" in call.query:
@@ -145,7 +145,7 @@ def own_answer(settings: Settings, call: Call) -> tuple[Answer, Settings] | None
     return None
 
 
-def _ownership(settings: Settings, call: Call) -> tuple[Answer, Settings]:
+def _ownership(settings: BucketSettings, call: Call) -> tuple[Answer, BucketSettings]:
     if call.method == "DELETE":
         return Answer(204), dataclasses.replace(settings, ownership=None)
     if call.method == "PUT":
@@ -160,7 +160,7 @@ def _ownership(settings: Settings, call: Call) -> tuple[Answer, Settings]:
     return Answer(200, body=ET.tostring(root, encoding="utf-8", xml_declaration=True)), settings
 
 
-def _blocks(settings: Settings, call: Call) -> tuple[Answer, Settings]:
+def _blocks(settings: BucketSettings, call: Call) -> tuple[Answer, BucketSettings]:
     if call.method == "DELETE":
         return Answer(204), dataclasses.replace(settings, blocks=None)
     if call.method == "PUT":
@@ -184,7 +184,7 @@ def _malformed() -> Answer:
 
 
 def _texts(body: bytes) -> dict[str, str]:
-    """All elements' texts by their names, without the names' spaces."""
+    """Return the text of all elements, by name without namespace."""
     try:
         root = ET.fromstring(body)  # noqa: S314 - from our own tests
     except ET.ParseError:
@@ -193,7 +193,7 @@ def _texts(body: bytes) -> dict[str, str]:
 
 
 def owner_only(acl: bytes) -> bytes:
-    """An ACL as it is shown where ACLs are switched off: the owner has full control, and that is all."""
+    """Return the ACL that is shown if ACLs are disabled: only the owner has full control."""
     ET.register_namespace("", XMLNS)
     ET.register_namespace("xsi", "http://www.w3.org/2001/XMLSchema-instance")
     root = ET.fromstring(acl)  # noqa: S314 - the store's own answer
@@ -208,7 +208,7 @@ def owner_only(acl: bytes) -> bytes:
 
 
 def location(region: str) -> bytes:
-    """A bucket's region as it is told: nothing for the oldest one. RGW names its zone group instead."""
+    """Return a bucket's region as AWS does, empty for us-east-1. RGW returns its zone group instead."""
     root = ET.Element("LocationConstraint", xmlns=XMLNS)
     root.text = None if region == "us-east-1" else region
     return ET.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -1,4 +1,4 @@
-"""A stand-in for Amazon S3: Ceph RGW behind a proxy that knows bucket owners who enforce, and blocked public access."""
+"""Simulates Amazon S3: Ceph RGW behind a proxy with object ownership and the public access block."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 from stores import certificates, processes, rgw_server
-from stores.model import Request, Store
+from stores.model import StartRequest, StoreServer
 
 _APP = Path(__file__).with_name("aws_app.py")
 
 
-def start(request: Request) -> Store:
-    """Start the proxy, and an RGW of its own behind it unless the request names one, and return when it answers."""
+def start(request: StartRequest) -> StoreServer:
+    """Start the proxy, and an RGW if the request names none. Return when it answers."""
     folder = request.directory
     behind = request.behind or rgw_server.start(dataclasses.replace(request, port=0))
     own = () if request.behind else behind.pids

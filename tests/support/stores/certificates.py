@@ -1,4 +1,4 @@
-"""A private certificate authority and a server certificate, made anew for each store."""
+"""Creates a private certificate authority and a server certificate for each store."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Certificates(t.NamedTuple):
 
 
 def make(directory: Path, names: t.Sequence[str]) -> Certificates:
-    """Write an authority's certificate and a server's certificate and key for these DNS names and IP addresses.
+    """Write an authority's certificate, and a server's certificate and key for these DNS names and IP addresses.
 
-    The authority's key is not kept. The file names of the server's are those that MinIO wants.
+    The authority's key is not kept. The server's files have the names that MinIO requires.
     """
     directory.mkdir(parents=True, exist_ok=True)
     now = dt.datetime.now(dt.timezone.utc)

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Read the command line and obey. The status is 0, or 1 with a message on stderr."""
+    """Parse the command line and run the command. Return the exit status: 0, or 1 with a message on stderr."""
     arguments = _parser().parse_args()
     try:
         if arguments.command == "start":

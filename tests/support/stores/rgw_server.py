@@ -8,7 +8,7 @@ import typing as t
 import uuid
 
 from stores import certificates, packages, processes
-from stores.model import Request, Store, StoreError
+from stores.model import StartRequest, StoreError, StoreServer
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
 _USER = "administrator"
 
 
-def start(request: Request) -> Store:
+def start(request: StartRequest) -> StoreServer:
     """Start Ceph with a plain and a TLS endpoint and return when the gateway has its administrator.
 
     The gateway's own port is request.port, with TLS; the plain one is a free one.
@@ -49,13 +49,13 @@ def start(request: Request) -> Store:
             f" ssl_certificate={certs.certificate} ssl_private_key={certs.key}",
         )
         processes.wait_until(
-            lambda: processes.listens(request.host, secure), pids, logs / "rgw.log", "radosgw", patience=120
+            lambda: processes.listens(request.host, secure), pids, logs / "rgw.log", "radosgw", seconds=120
         )
         access_key, secret_key = add_user(config, _USER)
     except BaseException:
         processes.end(processes.with_birth(pids))
         raise
-    return Store(
+    return StoreServer(
         kind="rgw",
         endpoint_url=request.url("https", secure),
         access_key=access_key,

@@ -1,4 +1,4 @@
-"""SeaweedFS: takes object ACLs and ignores them, enforces bucket policies and has an IAM. Master to gateway in one."""
+"""SeaweedFS: accepts object ACLs and ignores them, enforces bucket policies, and has an IAM API."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import secrets
 from pathlib import Path
 
 from stores import certificates, packages, processes
-from stores.model import Request, Store
+from stores.model import StartRequest, StoreServer
 
 _PORTS = "ports.json"
 
 
-def start(request: Request) -> Store:
-    """Start SeaweedFS with a plain and a TLS endpoint and return when the latter takes connections.
+def start(request: StartRequest) -> StoreServer:
+    """Start SeaweedFS with a plain and a TLS endpoint. Return when the TLS endpoint accepts connections.
 
-    The port of the request is the one with TLS; the plain one is a free one.
+    The port of the request is the one with TLS. The plain endpoint gets a free port.
     """
     program = packages.seaweedfs()
     folder = request.directory
@@ -33,7 +33,7 @@ def start(request: Request) -> Store:
     (folder / "data").mkdir()
     secure = request.port or processes.free_port(request.host)
     plain = processes.free_port(request.host)
-    # What is not S3 stays on loopback. A gRPC server without a port of its own takes one 10,000 above the other.
+    # Servers other than S3 listen on loopback. A gRPC server without a port gets the other port plus 10,000.
     inner = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     ports = {name: processes.free_port("127.0.0.1") for name in (*inner, "s3.port.grpc")}
     (folder / _PORTS).write_text(json.dumps([*ports.values(), plain]), encoding="ascii")
@@ -47,7 +47,7 @@ def start(request: Request) -> Store:
             *("-s3.iam.readOnly=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
             # It tells its makers about itself otherwise.
             "-master.telemetry=false",
-            # Many small volumes, since each bucket takes some of its own.
+            # Many small volumes, since each bucket needs several.
             *("-master.volumeSizeLimitMB=64", "-volume.max=1000", "-volume.preStopSeconds=0"),
         ],
         log,
@@ -55,7 +55,7 @@ def start(request: Request) -> Store:
         bound_to_parent=request.bound_to_parent,
     )
     pids = processes.ready_or_ended(lambda: processes.listens(request.host, secure), pid, log, "SeaweedFS")
-    return Store(
+    return StoreServer(
         kind="seaweedfs",
         endpoint_url=request.url("https", secure),
         access_key=access_key,
@@ -71,7 +71,7 @@ def start(request: Request) -> Store:
 
 
 def tidy(directory: Path) -> None:
-    """Remove the sockets that it leaves in /tmp when it is ended, by the ports in their names."""
+    """Remove the sockets that it leaves in /tmp. Their names contain its ports."""
     with contextlib.suppress(FileNotFoundError):
         for port in json.loads((directory / _PORTS).read_text(encoding="ascii")):
             for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):

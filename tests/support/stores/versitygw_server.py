@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 
 from stores import certificates, packages, processes
-from stores.model import Request, Store
+from stores.model import StartRequest, StoreServer
 
 
-def start(request: Request) -> Store:
-    """Start VersityGW in front of a folder, with TLS, and return when it takes connections."""
+def start(request: StartRequest) -> StoreServer:
+    """Start VersityGW with TLS for a folder, and return when it accepts connections."""
     program = packages.versitygw()
     folder = request.directory
     certs = certificates.make(folder / "certs", request.all_names)
@@ -31,7 +31,7 @@ def start(request: Request) -> Store:
         bound_to_parent=request.bound_to_parent,
     )
     pids = processes.ready_or_ended(lambda: processes.listens(request.host, port), pid, log, "VersityGW")
-    return Store(
+    return StoreServer(
         kind="versitygw",
         endpoint_url=request.url("https", port),
         access_key=access_key,

@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
+import stat
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import botocore.loaders
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import ConnectionOptions
 
 
 class Web:
@@ -60,6 +64,17 @@ class Web:
         self.server.server_close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def read_the_descriptions_of_s3_once():
+    """Spare each new boto3 client the parsing of the same large JSON files, which costs more than most tests."""
+    loader = botocore.loaders.JSONFileLoader
+    original = loader.load_file
+    read = functools.cache(lambda path: original(loader(), path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "load_file", lambda _self, path: read(path))
+        yield
+
+
 @pytest.fixture
 def web(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
@@ -86,3 +101,38 @@ def client_of_web(web):
         )
 
     return make
+
+
+@pytest.fixture
+def kept_by_disk(monkeypatch):
+    """Tell what a power cut right after each fsync would leave of a file: `look(path)` starts, and returns the list.
+
+    Each entry is ("file", what was written out, what the path held at that moment) or ("folder", None, what the path
+    held when its folder was written out). A path that is not there holds None.
+    """
+    real = os.fsync
+
+    def look(path):
+        seen = []
+
+        def fsync(descriptor):
+            real(descriptor)
+            held = path.read_bytes() if path.exists() else None
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                with open(f"/proc/self/fd/{descriptor}", "rb") as written:
+                    seen.append(("file", written.read(), held))
+            elif os.path.samestat(status, path.parent.stat()):
+                seen.append(("folder", None, held))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        return seen
+
+    return look
+
+
+@pytest.fixture
+def as_root():
+    """For tests that give files to other users."""
+    if os.geteuid() != 0:
+        pytest.skip("this test needs root")

@@ -2,12 +2,14 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a probe finds out about a store. None stands for unknown everywhere: nothing was asked, or nothing answered."""
+"""What a probe finds out about a store. None always means unknown: nothing was tried, or nothing responded."""
 
 from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.media_address import Fetched
 
 HONOURED = "honoured"
 IGNORED = "ignored"
@@ -16,11 +18,12 @@ UNSUPPORTED = "unsupported"
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What came of an operation.
+class OperationResult:
+    """The result of an operation.
 
-    ok: whether it did what it should. None where the store did not answer, or had a trouble of its own.
-    code: the store's error code, or a word of the probe's; empty where all is well.
+    Attributes:
+        ok: Whether it worked. None if the store did not respond or had an internal problem.
+        code: The store's error code, or a code of the probe's; empty if all is well.
     """
 
     ok: bool | None = None
@@ -28,17 +31,19 @@ class Tried:
 
 
 @dataclass
-class Acl:
+class AclSupport:
     """Canned ACLs of objects.
 
-    verdict: HONOURED: one object is readable for everybody and the other is not, as their ACLs say; IGNORED: accepted,
-    without that effect; REFUSED: not allowed here or for this key; UNSUPPORTED: the store or the bucket has none.
-    canned: what came of storing an object with each canned ACL. refused_for: those that were not accepted.
-    repair: whether PutObjectAcl opens an object to everybody, and closes it again.
+    Attributes:
+        verdict: HONOURED: objects are public or private as their ACLs say. IGNORED: accepted, but without effect.
+            REFUSED: not allowed here or for this key. UNSUPPORTED: the store or the bucket has no ACLs.
+        canned: The result of storing an object with each canned ACL.
+        refused_for: The ACLs that were not accepted.
+        repair: Whether PutObjectAcl makes an object public, and private again.
     """
 
     verdict: str | None = None
-    canned: dict[str, Tried] = field(default_factory=dict)
+    canned: dict[str, OperationResult] = field(default_factory=dict)
     refused_for: list[str] = field(default_factory=list)
     repair: bool | None = None
 
@@ -54,7 +59,7 @@ class OpenToEverybody:
 
 @dataclass
 class Cors:
-    """Whether web pages of another origin may fetch objects (allowed), and whether a preflight says so, too."""
+    """Whether web pages of another origin may fetch objects (allowed), and whether a preflight says so too."""
 
     allowed: bool | None = None
     preflight: bool | None = None
@@ -62,7 +67,7 @@ class Cors:
 
 @dataclass
 class Addressing:
-    """Which ways of naming the bucket reach it."""
+    """Which ways to name the bucket work."""
 
     path: bool | None = None
     virtual: bool | None = None
@@ -70,9 +75,10 @@ class Addressing:
 
 @dataclass
 class Checksums:
-    """Which forms of checksums the store takes.
+    """Which forms of checksums the store supports.
 
-    response_mode: whether a GET may ask for the checksum of an object.
+    Attributes:
+        response_mode: Whether a GET may ask for an object's checksum.
     """
 
     header_crc32: bool | None = None
@@ -84,9 +90,12 @@ class Checksums:
 
 @dataclass
 class Rights:
-    """What the key can do beyond its bucket.
+    """What the key can do outside its bucket.
 
-    other_buckets: whether it can list another one; other_bucket: which.
+    Attributes:
+        list_buckets: Whether it can list the account's buckets.
+        other_buckets: Whether it can list another bucket's objects.
+        other_bucket: The name of that bucket.
     """
 
     list_buckets: bool | None = None
@@ -96,17 +105,21 @@ class Rights:
 
 @dataclass
 class Facts:
-    """All that a probe finds out.
+    """Everything that a probe finds out.
 
-    bucket_policies: whether the store has them. versioned: whether a deleted object's content is kept.
-    complete: False where the store stopped answering, or the time was over.
-    leftovers: keys of throw-away objects that could not be removed.
+    Attributes:
+        bucket_policies: Whether the store has bucket policies.
+        versioned: Whether the content of deleted objects is kept.
+        media_address: The result of fetching an object from the public address; None if this was not tried.
+        complete: False if the store stopped answering or the time was over.
+        leftovers: Keys of temporary objects that could not be removed.
     """
 
-    operations: dict[str, Tried] = field(default_factory=dict)
-    acl: Acl = field(default_factory=Acl)
+    operations: dict[str, OperationResult] = field(default_factory=dict)
+    acl: AclSupport = field(default_factory=AclSupport)
     open_to_everybody: OpenToEverybody = field(default_factory=OpenToEverybody)
     cors: Cors = field(default_factory=Cors)
+    media_address: Fetched | None = None
     addressing: Addressing = field(default_factory=Addressing)
     checksums: Checksums = field(default_factory=Checksums)
     rights: Rights = field(default_factory=Rights)
@@ -119,13 +132,13 @@ class Facts:
 
 
 class Reply(t.NamedTuple):
-    """The store's answer to one request. `answer` is empty unless `ok`; `unsupported`: the store does not know it."""
+    """The store's response to one request. `answer` is empty unless `ok`; `unsupported`: it lacks the operation."""
 
     ok: bool | None
     code: str = ""
     answer: t.Mapping[str, t.Any] = {}
     unsupported: bool = False
 
-    def tried(self) -> Tried:
+    def result(self) -> OperationResult:
         """Return the reply as a fact."""
-        return Tried(self.ok, self.code)
+        return OperationResult(self.ok, self.code)

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Concludes from what a probe found out how Mastodon and this collection should use the bucket. Pure.
+"""Concludes from a probe's results how Mastodon and this collection should use the bucket. Pure.
 
-What Mastodon's variables mean is read from its config/initializers/paperclip.rb, those that begin with C(AWS_) from the
-AWS SDK for Ruby.
+The meaning of Mastodon's variables comes from its config/initializers/paperclip.rb. For those that begin with C(AWS_),
+it comes from the AWS SDK for Ruby.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.mo
     REFUSED,
     UNSUPPORTED,
     Facts,
-    Tried,
+    OperationResult,
 )
 
 ACL = "acl"
 POLICY = "policy"
-BUCKET = "bucket"
+OPEN_BUCKET = "open_bucket"
 
 # The largest object that one request may store, in bytes: none is larger.
 _NO_MULTIPART = str(5 * 1024**3)
 _WHY_NO_ACLS = {
-    IGNORED: "the store takes ACLs and does not heed them",
+    IGNORED: "the store accepts ACLs and ignores them",
     REFUSED: "the store does not let this key set the ACLs of objects",
     UNSUPPORTED: "the bucket has no ACLs of objects",
 }
-# Without these Mastodon can't use a bucket at all.
+# Mastodon can't use a bucket without these.
 _NEEDED = ("put_object", "get_object", "head_object", "delete_object")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a variable should hold, None where it should be absent, and why."""
+class RecommendedValue:
+    """The recommended value of a variable, None if it should be absent, and the reason."""
 
     value: str | None
     reason: str
@@ -49,12 +49,14 @@ class Setting:
 class Recommendation:
     """How to use the bucket.
 
-    exposure: ACL, POLICY or BUCKET, None where too little is known. warnings: what else has to be known or done.
+    Attributes:
+        exposure: ACL, POLICY or OPEN_BUCKET; None if too little is known.
+        warnings: What else has to be known or done.
     """
 
     exposure: str | None
     reason: str
-    variables: dict[str, Setting] = field(default_factory=dict)
+    variables: dict[str, RecommendedValue] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -78,55 +80,59 @@ def recommend(facts: Facts) -> Recommendation:
 
 def _exposure(facts: Facts) -> tuple[str | None, str]:
     seen, acl = facts.open_to_everybody, facts.acl
-    written = facts.operations.get("put_object", Tried())
+    written = facts.operations.get("put_object", OperationResult())
     if not written.ok:
-        return None, f"nothing could be stored ({written.code or 'not tried'}), and so nothing be looked at"
+        return None, f"nothing could be stored ({written.code or 'not tried'}), so nothing could be checked"
     if seen.private_prefix:
-        return BUCKET, "everybody can read even what lies below the private prefix, so only the disk keeps it private"
+        return OPEN_BUCKET, "everybody can read even below the private prefix, so only the disk keeps files private"
     if seen.private_prefix is None:
-        return None, "no answer showed whether the private prefix is closed to visitors"
+        return None, "no response showed whether the private prefix is closed to visitors"
     if acl.verdict == HONOURED and acl.repair:
         return ACL, "the store honours the ACL of each object, also one that is changed later, as a suspension does"
     if seen.public_prefix:
         return POLICY, "everybody can read below the public prefix, and not below the private one"
     if acl.verdict is None or seen.public_prefix is None:
-        return None, "no answer showed what visitors can read"
+        return None, "no response showed what visitors can read"
     return _without_acls(facts)
 
 
 def _without_acls(facts: Facts) -> tuple[str, str]:
-    """Choose where nothing is open yet: a policy, as the fallback, is only written once the probe asks for one."""
+    """Choose if nothing is public yet: the role writes a policy only after the probe has recommended one."""
     verdict = facts.acl.verdict or ""
-    why = _WHY_NO_ACLS.get(verdict, "the store does not close again what an ACL opened")
+    why = _WHY_NO_ACLS.get(verdict, "the store does not make a public object private again")
     if facts.bucket_policies is False:
-        return BUCKET, f"{why}, and the store has no bucket policies that could open the public prefixes only"
+        return OPEN_BUCKET, f"{why}, and the store has no bucket policies that could open the public prefixes only"
     if facts.bucket_policies is None:
         return POLICY, f"{why}; whether the store has bucket policies this key may not see, so that writing one tells"
     return POLICY, f"{why}, and bucket policies can open the public prefixes only"
 
 
-def _permission(exposure: str | None) -> Setting:
+def _permission(exposure: str | None) -> RecommendedValue:
     if exposure == ACL:
-        return Setting("public-read", "Mastodon's own default, and what the store honours")
+        return RecommendedValue("public-read", "Mastodon's own default, and what the store honours")
     if exposure is None:
-        return Setting(None, "not known without the exposure; absent means public-read to Mastodon")
-    return Setting("", "the empty value keeps Mastodon from sending an ACL, which has no effect here or is refused")
+        return RecommendedValue(None, "not known without the exposure; absent means public-read to Mastodon")
+    return RecommendedValue(
+        "", "the empty value keeps Mastodon from sending an ACL, which has no effect here or is refused"
+    )
 
 
-def _path_style(facts: Facts) -> Setting:
+def _path_style(facts: Facts) -> RecommendedValue:
     found = facts.addressing
     if found.virtual and found.path is False:
-        return Setting("true", "the store is only reached with the bucket's name in the host")
-    return Setting(None, "Mastodon names the bucket in the path where S3_ENDPOINT is set, as it does by itself on AWS")
+        return RecommendedValue("true", "the store is only reached with the bucket's name in the host")
+    return RecommendedValue(
+        None, "Mastodon names the bucket in the path where S3_ENDPOINT is set, as it does by itself on AWS"
+    )
 
 
-def _multipart(facts: Facts) -> Setting:
-    if facts.operations.get("multipart_upload", Tried()).ok is False:
-        return Setting(_NO_MULTIPART, "the store does not take uploads in parts")
-    return Setting(None, "uploads in parts work")
+def _multipart(facts: Facts) -> RecommendedValue:
+    if facts.operations.get("multipart_upload", OperationResult()).ok is False:
+        return RecommendedValue(_NO_MULTIPART, "the store does not accept multipart uploads")
+    return RecommendedValue(None, "multipart uploads work")
 
 
-def _checksums(facts: Facts) -> tuple[Setting, Setting]:
+def _checksums(facts: Facts) -> tuple[RecommendedValue, RecommendedValue]:
     found = facts.checksums
     refused = [
         what
@@ -139,11 +145,11 @@ def _checksums(facts: Facts) -> tuple[Setting, Setting]:
     ]
     if refused:
         reason = f"the store does not take {' and '.join(refused)}, which newer SDKs send"
-        return Setting("when_required", reason), Setting("when_required", reason)
-    reason = "the store takes the checksums of newer SDKs"
+        return RecommendedValue("when_required", reason), RecommendedValue("when_required", reason)
+    reason = "the store accepts the checksums of newer SDKs"
     if found.header_crc32 is None:
-        reason = "whether the store takes the checksums of newer SDKs is not known"
-    return Setting(None, reason), Setting(None, reason)
+        reason = "it is not known whether the store accepts the checksums of newer SDKs"
+    return RecommendedValue(None, reason), RecommendedValue(None, reason)
 
 
 def _warnings_of_policy(facts: Facts, exposure: str | None) -> t.Iterator[str]:
@@ -156,9 +162,9 @@ def _warnings_of_policy(facts: Facts, exposure: str | None) -> t.Iterator[str]:
 def _warnings(facts: Facts) -> t.Iterator[str]:
     seen, acl, done = facts.open_to_everybody, facts.acl, facts.operations
     for name in _NEEDED:
-        tried = done.get(name, Tried())
-        if tried.ok is False:
-            yield f"Mastodon needs {name}, which does not work: {tried.code}. Check the key's permissions."
+        result = done.get(name, OperationResult())
+        if result.ok is False:
+            yield f"Mastodon needs {name}, which does not work: {result.code}. Check the key's permissions."
     if seen.private_prefix:
         yield (
             "Everybody can read below the private prefix: close it in the bucket's policy or settings. As long as it is"
@@ -167,7 +173,7 @@ def _warnings(facts: Facts) -> t.Iterator[str]:
     if seen.list:
         yield "Everybody can list the bucket, and so find all of its files: forbid that before it is used."
     if acl.verdict == HONOURED and not acl.repair:
-        yield "PutObjectAcl does not open and close an object: media of suspended accounts would stay public."
+        yield "PutObjectAcl does not make a public object private: media of suspended accounts would stay public."
     if seen.public_prefix and not seen.private_prefix and acl.verdict != HONOURED:
         yield (
             "A policy or a setting of the bucket opens the public prefix. Single files in it, as those of suspended"
@@ -179,11 +185,11 @@ def _warnings(facts: Facts) -> t.Iterator[str]:
     if facts.versioned:
         yield "The bucket keeps old versions: what is deleted stays in it until a lifecycle rule removes them."
     if facts.cors.allowed is False:
-        yield "Web pages may not fetch files (CORS), so that Mastodon's player may fail: set CORS rules."
+        yield "Web pages may not fetch files (CORS), so Mastodon's player may fail: set CORS rules."
     if facts.leftovers:
         yield f"Throw-away objects could not be removed; delete them: {', '.join(facts.leftovers)}."
     if not facts.complete:
-        yield "The store stopped answering, so that not everything was found out; run again."
+        yield "The store stopped answering, so some results are missing; run again."
 
 
 def _warnings_of_requests(facts: Facts) -> t.Iterator[str]:
@@ -198,12 +204,12 @@ def _warnings_of_requests(facts: Facts) -> t.Iterator[str]:
             "Deleting several objects at once works with CRC32 only: it fails with an aws-sdk-s3 older than 1.178,"
             " which Mastodon has up to 4.4.15 and 4.5.8."
         )
-    elif done.get("delete_objects", Tried()).ok is False:
+    elif done.get("delete_objects", OperationResult()).ok is False:
         yield (
             f"Deleting several objects at once does not work ({done['delete_objects'].code}): Mastodon can't clean up"
             " its cache."
         )
-    if done.get("presigned_get", Tried()).ok is False:
+    if done.get("presigned_get", OperationResult()).ok is False:
         yield "Signed addresses do not work: users could not download their archives."
-    if done.get("list_objects", Tried()).ok is False:
+    if done.get("list_objects", OperationResult()).ok is False:
         yield "The key may not list the bucket, which a sync without its journal and a comparison need."

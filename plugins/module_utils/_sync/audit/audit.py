@@ -2,20 +2,19 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Compares a tree with a bucket, and looks closer at some or all of the objects; changes nothing."""
+"""Compares a tree with a bucket and checks some or all objects; changes nothing."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, Optional, Union
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import (
-    Answer,
-    Visitor,
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.anonymous_client import (
+    AnonymousClient,
+    AnonymousResponse,
     public_address,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.compare import (
@@ -34,6 +33,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.
     PublicSample,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection, Inspector
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.key_list import KeyList
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.pool import in_order
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
@@ -41,8 +41,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.s
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import Tree
 
 THREADS = 32
-# More than one short silence of the store costs.
-_PATIENCE = 2 * THREADS
+# More than one short outage of the store causes.
+_SILENCE_LIMIT = 2 * THREADS
 _LIST_QUERY = "/?list-type=2&max-keys=1"
 
 
@@ -50,11 +50,13 @@ _LIST_QUERY = "/?list-type=2&max-keys=1"
 class Question:
     """What to compare.
 
-    public_url: address below which the files' keys are public, without a slash at its end; None: nobody is asked.
-    aspects: what is looked at with the key.
-    sample: how many public and how many private objects are looked at; None: all of them.
-    limit: how many names and examples are kept in each list.
-    newer_than: seconds since the epoch; only objects written later count as extra.
+    Attributes:
+        public_url: Address below which the files' keys are public, without a slash at its end; None: not checked.
+        aspects: What to check with the key.
+        sample: How many public and how many private objects to check; None: all of them.
+        limit: Maximum number of names and examples in each list.
+        newer_than: Seconds since the epoch; only objects written later count as extra.
+        extra_file: Path of a file for a list of all extra objects; None: no list.
     """
 
     rules: Rules
@@ -64,31 +66,35 @@ class Question:
     sample: Optional[int] = 100
     limit: int = 20
     newer_than: Optional[float] = None
+    extra_file: Optional[str] = None
 
 
 def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
-    """Return what tree and bucket have and lack, and what was found of objects, in the words of the module's result.
+    """Return what tree and bucket have and lack, and the results of the checks, as in the module's result.
 
     Raises:
-        S3Error: the bucket can't be listed.
-        SyncError: the walk or the listing can't be used.
+        S3Error: The bucket can't be listed.
+        SyncError: The walk or the listing can't be used.
+        KeyListError: C(extra_file) can't be written.
         AddressError: C(public_ca_bundle) can't be used.
     """
     with ExitStack() as stack:
-        visitors = None
+        public = None
         if question.public_url is not None:
-            # First, so that options that can't be used fail before the long part.
-            visitors = _Visitors(question.public_url, question.public_ca_bundle)
-            stack.callback(visitors.close)
+            # First, so that invalid options fail before the long part.
+            public = _PublicAddress(question.public_url, question.public_ca_bundle)
+            stack.callback(public.close)
         inspector = Inspector(
             question.rules,
             source,
             store,
             aspects=question.aspects,
-            visit=visitors.ask if visitors else None,
-            patience=_PATIENCE,
+            visit=public.check if public else None,
+            silence_limit=_SILENCE_LIMIT,
         )
-        compared, found = Comparison(question.limit), Findings(question.limit)
+        extra = stack.enter_context(KeyList(question.extra_file)) if question.extra_file else None
+        compared = Comparison(question.limit, on_extra=extra.add if extra else None)
+        found = Findings(question.limit)
         subjects: Iterable[Subject] = compare(
             pairs_of(Tree(source, prefix_bytes=len(store.prefix.encode())), store.listing()),
             question.rules,
@@ -98,12 +104,14 @@ def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
         )
         if question.sample is not None:
             subjects = _sampled(subjects, question.sample)
-        if visitors or question.aspects:
-            for finding in in_order(inspector.look, subjects, THREADS):
+        if public or question.aspects:
+            for finding in in_order(inspector.inspect, subjects, THREADS):
                 found.add(finding)
         else:
             for _subject in subjects:
                 pass
+        if extra is not None:
+            extra.finish()
         return {
             **_comparison(compared, found),
             "sampled": {"public": _plain(found.public), "private": _plain(found.private)},
@@ -111,12 +119,12 @@ def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
                 aspect.value: _plain(getattr(found, aspect.value)) if aspect in question.aspects else None
                 for aspect in Inspection
             },
-            "listable": visitors.may_list(store.prefix) if visitors else None,
+            "listable": public.may_list(store.prefix) if public else None,
         }
 
 
 def _sampled(subjects: Iterable[Subject], size: int) -> Iterator[Subject]:
-    """Yield an even sample of the public and of the private ones, when all have been seen."""
+    """Yield an even sample of the public and of the private ones, after all have been seen."""
     public, private = Reservoir[Subject](size), Reservoir[Subject](size)
     for subject in subjects:
         (public if subject.public else private).offer(subject)
@@ -124,34 +132,26 @@ def _sampled(subjects: Iterable[Subject], size: int) -> Iterator[Subject]:
     yield from private.kept
 
 
-class _Visitors:
-    """One visitor for each thread."""
+class _PublicAddress:
+    """The public address of the files, as a visitor sees it. Safe for several threads."""
 
     def __init__(self, base: str, ca_bundle: Optional[str]) -> None:
         self._base = base
-        self._own = threading.local()
-        # Options that can't be used shall show here, not in a thread.
-        self._first = Visitor(ca_bundle=ca_bundle)
-        self._all = [self._first]
+        self._client = AnonymousClient(ca_bundle=ca_bundle)
 
     def close(self) -> None:
         """Close all connections."""
-        for visitor in self._all:
-            visitor.close()
+        self._client.close()
 
-    def ask(self, key: str) -> Answer:
-        """Ask for a key. Safe for several threads."""
-        visitor: Optional[Visitor] = getattr(self._own, "visitor", None)
-        if visitor is None:
-            visitor = self._own.visitor = self._first.sibling()
-            self._all.append(visitor)
-        return visitor.ask(public_address(self._base, key))
+    def check(self, key: str) -> AnonymousResponse:
+        """Return what a visitor gets of a key."""
+        return self._client.check(public_address(self._base, key))
 
     def may_list(self, prefix: str) -> Optional[bool]:
-        """Return whether the root of the public address lists the bucket, None where no answer came."""
+        """Return whether the root of the public address lists the bucket; None without a response."""
         base = self._base + "/"
         root = base[: -len(prefix)] if prefix and base.endswith("/" + prefix) else base
-        answer = self._first.get(root.rstrip("/") + _LIST_QUERY)
+        answer = self._client.get(root.rstrip("/") + _LIST_QUERY)
         if answer.status is None:
             return None
         return answer.status == 200 and b"<ListBucketResult" in answer.start

@@ -2,16 +2,16 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Holds a tree against a bucket: an ordered merge of the walk and the listing, in constant memory. Pure.
+"""Compares a tree with a bucket: an ordered merge of the walk and the listing, in constant memory. Pure.
 
-What both have is handed on as subjects, for those who look closer.
+What both have is passed on as subjects, for closer checks.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Optional, TypeVar
 
@@ -21,11 +21,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     ExposureMode,
     Item,
     Listed,
-    Problem,
-    ProblemKind,
+    PathProblem,
     Reason,
-    SyncError,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.merge import pairs
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 
 _T = TypeVar("_T")
@@ -33,7 +32,7 @@ _SEED = 20190220  # any number: the same tree gives the same sample
 
 
 class Pair(NamedTuple):
-    """What tree and bucket hold of one key; at least one of them is set. `hidden`: the walk could not look there."""
+    """What tree and bucket have for one key; at least one of them is set. `hidden`: the walk could not look there."""
 
     item: Optional[Item]
     stored: Optional[Listed]
@@ -41,9 +40,9 @@ class Pair(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """An object that can be looked at closer, and who may read it.
+    """An object that can be checked, and who may read it.
 
-    `entry` is its file; None where there is none, or the object should not be there: then only exposure can be judged.
+    `entry` is its file; None if there is none, or if the object should not exist: then only exposure can be judged.
     """
 
     key: str
@@ -53,7 +52,7 @@ class Subject(NamedTuple):
 
     @property
     def public(self) -> bool:
-        """Whether everybody shall read it."""
+        """Whether everybody should be able to read it."""
         return self.exposure is Exposure.PUBLIC
 
 
@@ -61,7 +60,7 @@ class Reservoir(Generic[_T]):
     """An even sample of a stream of unknown length (algorithm R, Vitter 1985)."""
 
     def __init__(self, size: int, seed: int = _SEED) -> None:
-        """Keep up to `size` of what is offered; the same stream gives the same sample."""
+        """Keep up to `size` items; the same stream gives the same sample."""
         self.kept: list[_T] = []
         self._size = size
         self._offered = 0
@@ -79,26 +78,29 @@ class Reservoir(Generic[_T]):
 
 
 class Capped:
-    """The first few names of many."""
+    """The first few of many names."""
 
     def __init__(self, limit: int) -> None:
         self.names: list[str] = []
         self._limit = limit
 
     def add(self, name: str) -> None:
-        """Keep `name` if there is room; masked names that are equal are kept once."""
+        """Keep `name` if there is room; equal masked names are kept once."""
         if len(self.names) < self._limit and name not in self.names:
             self.names.append(name)
 
 
 @dataclass
 class Comparison:
-    """What came of it. Counts are of files, but for `extra`, `exposed` and `out_of_scope` (objects).
+    """The result of a comparison. It counts files, except for `extra`, `exposed` and `out_of_scope`, which are objects.
 
-    exposed: private objects in a place that the bucket's policy, or the open bucket, shows to everybody.
+    Attributes:
+        on_extra: Is called with each object that counts as extra, with its unmasked key.
+        exposed: Private objects that the bucket's policy, or the open bucket, makes public.
     """
 
     limit: int
+    on_extra: Optional[Callable[[Listed], None]] = None
     files: int = 0
     bytes: int = 0
     present: int = 0
@@ -124,9 +126,9 @@ def compare(
     now_ns: int,
     newer_than: Optional[float] = None,
 ) -> Iterator[Subject]:
-    """Put into `result` what the pairs show, and yield the objects whose exposure is known, in their order.
+    """Put into `result` what the pairs show, and yield the objects whose exposure is known, in order.
 
-    newer_than: seconds since the epoch; an object that was written before is not extra.
+    newer_than: Seconds since the epoch; an object that was written before is not extra.
     """
     for item, stored, hidden in pairs:
         subject = None
@@ -141,15 +143,14 @@ def compare(
 
 
 def _file(entry: Entry, stored: Optional[Listed], rules: Rules, result: Comparison, now_ns: int) -> Optional[Subject]:
-    in_public_place = rules.scope(entry.key).exposure is Exposure.PUBLIC
-    if in_public_place and rules.hides(entry.mode) and rules.is_fresh(entry, now_ns):
-        result.left_out[Reason.SETTLING.value] += 1
+    if rules.may_be_unfinished(entry, now_ns):
+        result.left_out[Reason.TOO_NEW.value] += 1
         return None
     verdict = rules.judge(entry)
     if verdict.exposure is None:
         reason = verdict.reason or Reason.UNKNOWN_FOLDER
         result.left_out[reason.value] += 1
-        if reason is not Reason.KEPT_HOME or stored is None:
+        if reason is not Reason.LOCAL_ONLY or stored is None:
             return None
         result.exposed += 1
         return Subject(entry.key, Exposure.PRIVATE, stored)
@@ -169,53 +170,36 @@ def _file(entry: Entry, stored: Optional[Listed], rules: Rules, result: Comparis
 def _object(stored: Listed, rules: Rules, result: Comparison, newer_than: Optional[float]) -> Optional[Subject]:
     scope = rules.scope(stored.key).exposure
     private = scope is Exposure.PRIVATE
-    if private and rules.mode is ExposureMode.BUCKET:
+    if private and rules.mode is ExposureMode.OPEN_BUCKET:
         result.exposed += 1
     if newer_than is None or stored.modified > newer_than:
         if scope is not None:
             result.extra_count += 1
+            if result.on_extra is not None:
+                result.on_extra(stored)
             result.extra.add(rules.masked(stored.key))
         else:
             result.out_of_scope += 1
-    # Without a file only the place tells who may read it, and below a public prefix it may be anybody or nobody.
+    # Without a file, only the location shows who may read it; below a public prefix that is not clear.
     return Subject(stored.key, Exposure.PRIVATE, stored) if private else None
 
 
 def pairs_of(items: Iterable[Item], objects: Iterable[Listed]) -> Iterator[Pair]:
     """Merge the walk and the listing, both in the byte order of their keys, which are relative to the key prefix.
 
-    An object below a folder that could not be read is `hidden`: its absence from the walk says nothing.
+    An object below a folder that could not be read is `hidden`: its absence from the walk proves nothing.
 
     Raises:
-        SyncError: the walk is not in order.
+        SyncError: The walk is not in order.
     """
-    listing = iter(objects)
-    stored = next(listing, None)
     hidden: list[str] = []
-    last = ""
-    for item in items:
-        if isinstance(item, Problem) and (item.folder or item.kind is ProblemKind.BAD_NAME):
-            if item.folder:
-                hidden.append(item.key)
-            yield Pair(item, None)
-            continue
-        if item.key < last:
-            raise SyncError(f"the walk is not in order at {item.key!r}: this is a bug")
-        last = item.key
-        while stored is not None and stored.key < item.key:
-            yield _only_stored(stored, hidden)
-            stored = next(listing, None)
-        if stored is not None and stored.key == item.key:
-            yield Pair(item, stored)
-            stored = next(listing, None)
-        else:
-            yield Pair(item, None)
-    while stored is not None:
-        yield _only_stored(stored, hidden)
-        stored = next(listing, None)
+    for item, stored in pairs(items, objects):
+        if isinstance(item, PathProblem) and item.folder:
+            hidden.append(item.key)
+        yield Pair(item, stored) if item is not None or stored is None else _only_stored(stored, hidden)
 
 
 def _only_stored(stored: Listed, hidden: list[str]) -> Pair:
-    # Keys come in order: a folder that was passed does not come back.
+    # Keys are in order: a folder does not appear again.
     hidden[:] = [folder for folder in hidden if stored.key < folder or stored.key.startswith(folder)]
     return Pair(None, stored, hidden=any(stored.key.startswith(folder) for folder in hidden))

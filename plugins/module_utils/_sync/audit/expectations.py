@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which headers an object should come with, and what is wrong with those that it has."""
+"""Which headers an object should have, and what is wrong with its actual ones."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.s
 
 
 class Expectations:
-    """What is expected of the object of a file. Files without a telling extension are looked into."""
+    """The expected headers of a file's object. A file without a known extension is read to find its type."""
 
     def __init__(self, rules: Rules, source: Source) -> None:
         self._rules = rules
         self._source = source
 
     def content_type_fault(self, key: str, found: Optional[str]) -> Optional[str]:
-        """Return what is wrong with a content type, None where nothing is."""
+        """Return what is wrong with a content type, or None."""
         expected = self._rules.headers(key).content_type or self._sniffed(key)
         bare = (found or "").partition(";")[0].strip().lower()
         if expected is None or bare == expected:
@@ -34,7 +34,7 @@ class Expectations:
         return f"content type {bare or 'missing'} instead of {expected}"
 
     def cache_fault(self, found: Optional[str]) -> Optional[str]:
-        """Return what is wrong with a cache header, None where nothing is. The order of its parts does not count."""
+        """Return what is wrong with a cache header, or None. The order of its parts does not matter."""
         expected = self._rules.cache_control
         if not expected or (found is not None and _directives(found) == _directives(expected)):
             return None

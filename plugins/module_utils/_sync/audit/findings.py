@@ -2,47 +2,47 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Counts what came of looking at objects: what visitors got, and what the store keeps. Pure."""
+"""Counts the results of the checks: what visitors get, and what the store has. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional, TypeVar, Union
+from typing import Generic, NamedTuple, Optional, TypeVar, Union
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import Answer
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.anonymous_client import AnonymousResponse
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.acl import Acl
 
 OPENED = "readable by everybody"
 
 
 class Unknown(NamedTuple):
-    """What was asked for did not come; `reason` is a word or a few."""
+    """A result that is not available; `reason` is a few words."""
 
     reason: str
 
 
 class Faults(NamedTuple):
-    """What is wrong with an object's headers; None where nothing is."""
+    """What is wrong with an object's headers, or None for each."""
 
     content_type: Optional[str] = None
     cache: Optional[str] = None
 
     def told(self) -> list[str]:
-        """Return what is wrong, one line for each."""
+        """Return the faults, one line for each."""
         return [fault for fault in self if fault]
 
 
 class Visit(NamedTuple):
-    """What a visitor got, and what is wrong with the headers of it."""
+    """What a visitor got, and what is wrong with its headers."""
 
-    answer: Answer
+    answer: AnonymousResponse
     faults: Faults = Faults()
 
 
 class Finding(NamedTuple):
-    """What was found of one object. `key` is masked where it has to be; None stands for what was not asked.
+    """The results for one object. `key` is masked if it has to be. None means not checked.
 
-    gone: the object was deleted since it was listed, and nothing else is said of it.
+    gone: The object was deleted after it was listed; there are no other results.
     """
 
     key: str
@@ -55,7 +55,7 @@ class Finding(NamedTuple):
 
 
 class Visited(NamedTuple):
-    """An example of what a visitor should not have got."""
+    """An example of a response that a visitor should not have got."""
 
     key: str
     status: Optional[int]
@@ -63,139 +63,145 @@ class Visited(NamedTuple):
 
 
 class Example(NamedTuple):
-    """An object that is not as it should be."""
+    """An object with a fault."""
 
     key: str
     reason: str
 
 
 _Shown = TypeVar("_Shown", Visited, Example)
+_Kept = TypeVar("_Kept")
 
 
 @dataclass
 class PublicSample:
-    """What came of asking for public files as a visitor. `wrong_*` are readable, too."""
+    """The results of requesting public files as a visitor. `wrong_*` are readable too."""
 
-    asked: int = 0
+    requested: int = 0
     readable: int = 0
     wrong_type: int = 0
     wrong_cache_header: int = 0
     unreadable: int = 0
     examples: list[Visited] = field(default_factory=list)
 
-    def add(self, key: str, visit: Visit) -> list[Visited]:
-        """Count one file; return what is wrong with it."""
+    def add(self, key: str, visit: Visit, limit: int) -> None:
+        """Count one file, and keep up to `limit` examples of what is wrong."""
         answer, faults = visit
-        self.asked += 1
+        self.requested += 1
         if not answer.readable:
             self.unreadable += 1
-            return [Visited(key, answer.status, answer.reason)]
+            _keep(self.examples, [Visited(key, answer.status, answer.reason)], limit)
+            return
         self.readable += 1
         self.wrong_type += faults.content_type is not None
         self.wrong_cache_header += faults.cache is not None
-        return [Visited(key, answer.status, fault) for fault in faults.told()]
+        _keep(self.examples, [Visited(key, answer.status, fault) for fault in faults.told()], limit)
 
 
 @dataclass
 class PrivateSample:
-    """What came of asking for private files as a visitor. `unanswered`: no answer, or one that shows nothing."""
+    """The results of requesting private files as a visitor. `unanswered`: no response, or an unclear one."""
 
-    asked: int = 0
+    requested: int = 0
     denied: int = 0
     readable: int = 0
     unanswered: int = 0
     examples: list[Visited] = field(default_factory=list)
 
-    def add(self, key: str, visit: Visit) -> list[Visited]:
-        """Count one file; return what is wrong with it."""
+    def add(self, key: str, visit: Visit, limit: int) -> None:
+        """Count one file, and keep up to `limit` examples of what is wrong."""
         answer = visit.answer
-        self.asked += 1
+        self.requested += 1
         if answer.readable:
             self.readable += 1
-            return [Visited(key, answer.status, OPENED)]
-        if answer.status is not None and 400 <= answer.status < 500:
+            _keep(self.examples, [Visited(key, answer.status, OPENED)], limit)
+        elif answer.status is not None and 400 <= answer.status < 500:
             self.denied += 1
-            return []
-        self.unanswered += 1
-        return [Visited(key, answer.status, answer.reason)]
+        else:
+            self.unanswered += 1
+            _keep(self.examples, [Visited(key, answer.status, answer.reason)], limit)
 
 
 @dataclass
-class AclsFound:
-    """What the ACLs say, whatever a policy says beside them. All but `objects` add up to it."""
+class _Inspected(Generic[_Kept]):
+    """What the store has for some objects. `unknown`: it could not be read."""
 
     objects: int = 0
+    unknown: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, key: str, public: bool, kept: Union[_Kept, Unknown, None], limit: int) -> None:
+        """Count one object, unless it was not checked, and keep up to `limit` examples of faults.
+
+        For unknown objects, there is one example for each reason.
+        """
+        if kept is None:
+            return
+        self.objects += 1
+        if isinstance(kept, Unknown):
+            self.unknown += 1
+            if all(example.reason != kept.reason for example in self.examples):
+                _keep(self.examples, [Example(key, kept.reason)], limit)
+        else:
+            _keep(self.examples, [Example(key, fault) for fault in self._judged(public, kept)], limit)
+
+    def _judged(self, public: bool, kept: _Kept) -> list[str]:
+        """Count it, and return what is wrong with it."""
+        raise NotImplementedError
+
+
+@dataclass
+class AclsFound(_Inspected[Acl]):
+    """The ACLs, whatever a policy says. `objects` is the sum of the others."""
+
     public_as_wanted: int = 0
     private_as_wanted: int = 0
     exposed: int = 0
     hidden: int = 0
-    unknown: int = 0
-    examples: list[Example] = field(default_factory=list)
 
-    def add(self, key: str, public: bool, acl: Union[Acl, Unknown]) -> list[Example]:
-        """Count one object; return what is wrong with it."""
-        self.objects += 1
-        if isinstance(acl, Unknown):
-            self.unknown += 1
-            return [Example(key, acl.reason)]
-        if acl.changeable or not (public or acl.closed):
+    def _judged(self, public: bool, kept: Acl) -> list[str]:
+        if kept.changeable or not (public or kept.closed):
             self.exposed += 1
-            return [Example(key, "everybody can change it" if acl.changeable else OPENED)]
-        if public and not acl.readable:
+            return ["everybody can change it" if kept.changeable else OPENED]
+        if public and not kept.readable:
             self.hidden += 1
-            return [Example(key, "private, but should be public")]
+            return ["private, but should be public"]
         self.public_as_wanted += public
         self.private_as_wanted += not public
         return []
 
 
 @dataclass
-class HeadersFound:
-    """What the store keeps as headers. An object may have both of them wrong."""
+class HeadersFound(_Inspected[Faults]):
+    """The headers in the store. Both can be wrong in one object."""
 
-    objects: int = 0
     as_wanted: int = 0
     wrong_type: int = 0
     wrong_cache_header: int = 0
-    unknown: int = 0
-    examples: list[Example] = field(default_factory=list)
 
-    def add(self, key: str, faults: Union[Faults, Unknown]) -> list[Example]:
-        """Count one object; return what is wrong with it."""
-        self.objects += 1
-        if isinstance(faults, Unknown):
-            self.unknown += 1
-            return [Example(key, faults.reason)]
-        self.as_wanted += not faults.told()
-        self.wrong_type += faults.content_type is not None
-        self.wrong_cache_header += faults.cache is not None
-        return [Example(key, fault) for fault in faults.told()]
+    def _judged(self, public: bool, kept: Faults) -> list[str]:  # noqa: ARG002 - both are alike
+        self.as_wanted += not kept.told()
+        self.wrong_type += kept.content_type is not None
+        self.wrong_cache_header += kept.cache is not None
+        return kept.told()
 
 
 @dataclass
-class ContentsFound:
-    """What the contents are like, of objects that have the right size. All but `objects` add up to it."""
+class ContentsFound(_Inspected[bool]):
+    """The contents of objects that have the right size. `objects` is the sum of the others."""
 
-    objects: int = 0
     same: int = 0
     differs: int = 0
-    unknown: int = 0
-    examples: list[Example] = field(default_factory=list)
 
-    def add(self, key: str, same: Union[bool, Unknown]) -> list[Example]:
-        """Count one object; return what is wrong with it."""
-        self.objects += 1
-        if isinstance(same, Unknown):
-            self.unknown += 1
-            return [Example(key, same.reason)]
-        self.same += same
-        self.differs += not same
-        return [] if same else [Example(key, "another content of the same size")]
+    def _judged(self, public: bool, kept: bool) -> list[str]:  # noqa: ARG002 - both are alike
+        self.same += kept
+        self.differs += not kept
+        return [] if kept else ["different content of the same size"]
 
 
 @dataclass
 class Findings:
-    """All that was found. `limit` bounds each list of examples; of those that are unknown, each reason has one."""
+    """All results. `limit` is the maximum length of each list of examples."""
 
     limit: int
     vanished: int = 0
@@ -207,30 +213,16 @@ class Findings:
 
     def add(self, found: Finding) -> None:
         """Count one object."""
-        key = found.key
         if found.gone:
             self.vanished += 1
             return
         if found.visit is not None:
-            sample = self.public if found.public else self.private
-            self._keep(sample.examples, sample.add(key, found.visit))
-        if found.acl is not None:
-            self._keep(
-                self.acl.examples, self.acl.add(key, found.public, found.acl), unknown=isinstance(found.acl, Unknown)
-            )
-        if found.headers is not None:
-            self._keep(
-                self.headers.examples, self.headers.add(key, found.headers), unknown=isinstance(found.headers, Unknown)
-            )
-        if found.same_content is not None:
-            self._keep(
-                self.content.examples,
-                self.content.add(key, found.same_content),
-                unknown=isinstance(found.same_content, Unknown),
-            )
+            (self.public if found.public else self.private).add(found.key, found.visit, self.limit)
+        self.acl.add(found.key, found.public, found.acl, self.limit)
+        self.headers.add(found.key, found.public, found.headers, self.limit)
+        self.content.add(found.key, found.public, found.same_content, self.limit)
 
-    def _keep(self, examples: list[_Shown], new: list[_Shown], *, unknown: bool = False) -> None:
-        if unknown and any(example.reason == new[0].reason for example in examples):
-            return
-        examples += new
-        del examples[self.limit :]
+
+def _keep(examples: list[_Shown], new: list[_Shown], limit: int) -> None:
+    examples += new
+    del examples[limit:]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looks closer at single objects: as a visitor, with the key, and at their files. Safe for several threads."""
+"""Checks single objects: as a visitor, with the key, and against their files. Safe for several threads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Collection
 from enum import Enum
 from typing import Callable, Optional, TypeVar, Union
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import Answer
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.masking import Masking
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.anonymous_client import AnonymousResponse
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.acl import Acl
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.objects import Head
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.compare import Subject
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.expectations import Expectations
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.findings import (
@@ -22,21 +23,21 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.
     Unknown,
     Visit,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.pool import Patience
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.content import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.pool import SilenceLimit
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content.content import (
     ContentUnknownError,
     is_same,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
 _Kept = TypeVar("_Kept", Head, Acl)
 
 
 class Inspection(str, Enum):
-    """What can be looked at with the key."""
+    """What can be checked with the key."""
 
     ACL = "acl"
     HEADERS = "headers"
@@ -44,14 +45,14 @@ class Inspection(str, Enum):
 
 
 class _GoneError(Exception):
-    """The object was deleted since it was listed."""
+    """The object was deleted after it was listed."""
 
 
 class Inspector:
-    """Finds out about subjects what it was asked for.
+    """Runs the requested checks on subjects.
 
-    visit: asks for a key as a visitor does; None: nobody is asked.
-    patience: so many questions of a kind in a row without an answer end them.
+    visit: Requests a key as a visitor; None: no such checks.
+    silence_limit: Number of consecutive checks of one kind without a response after which that kind is given up.
     """
 
     def __init__(
@@ -61,19 +62,20 @@ class Inspector:
         store: Store,
         *,
         aspects: Collection[Inspection],
-        visit: Optional[Callable[[str], Answer]],
-        patience: int,
+        visit: Optional[Callable[[str], AnonymousResponse]],
+        silence_limit: int,
     ) -> None:
         self._rules = rules
+        self._masking = Masking(rules.masked, rules.private_prefixes)
         self._source = source
         self._store = store
         self._aspects = frozenset(aspects)
         self._visit = visit
         self._expected = Expectations(rules, source)
-        self._visits, self._heads, self._acls = (Patience(patience) for _kind in range(3))
+        self._visits, self._heads, self._acls = (SilenceLimit(silence_limit) for _kind in range(3))
 
-    def look(self, subject: Subject) -> Finding:
-        """Return what was found of a subject."""
+    def inspect(self, subject: Subject) -> Finding:
+        """Return the results for a subject."""
         key = self._rules.masked(subject.key)
         head = _Once(lambda: self._asked(self._heads, self._store.describe, subject.key))
         try:
@@ -89,7 +91,7 @@ class Inspector:
             return Finding(key, subject.public, gone=True)
 
     def _visited(self, subject: Subject, head: _Once) -> Optional[Visit]:
-        if self._visit is None or self._visits.lost:
+        if self._visit is None or self._visits.reached:
             return None
         answer = self._visit(subject.key)
         self._visits.note(answered=answer.status is not None)
@@ -101,7 +103,7 @@ class Inspector:
             return Visit(answer)
         cache = self._expected.cache_fault(answer.headers.get("cache-control"))
         if cache is not None:
-            # A web server before the store may send its own: then what the store keeps counts.
+            # A web server in front of the store may send its own headers: then those of the store matter.
             kept = head.answer()
             if isinstance(kept, Head) and self._expected.cache_fault(kept.cache_control) is None:
                 cache = None
@@ -109,7 +111,7 @@ class Inspector:
         return Visit(answer, Faults(content_type, cache))
 
     def _acl(self, subject: Subject) -> Union[Acl, Unknown, None]:
-        # Without ACLs a closed one means nothing, but an open one does.
+        # Without ACL mode, a private ACL means nothing, but a public one does.
         if Inspection.ACL not in self._aspects or (subject.public and self._rules.mode is not ExposureMode.ACL):
             return None
         return self._asked(self._acls, self._store.acl, subject.key)
@@ -135,37 +137,37 @@ class Inspector:
             return Unknown(str(error))
         if same:
             return True
-        # A listing does not tell which ETags are no digests.
+        # A listing does not show which ETags are not digests.
         kept = head.answer()
         if isinstance(kept, Unknown):
             return kept
         if kept.encrypted:
-            return Unknown("the ETag is no digest of the content")
-        return Unknown("the object was replaced meanwhile") if kept.etag != stored.etag else False
+            return Unknown("the ETag is not a digest of the content")
+        return Unknown("the object was replaced in the meantime") if kept.etag != stored.etag else False
 
-    def _asked(self, patience: Patience, ask: Callable[[str], Optional[_Kept]], key: str) -> Union[_Kept, Unknown]:
-        if patience.lost:
-            return Unknown("not asked any more, as the store did not answer")
+    def _asked(self, limit: SilenceLimit, ask: Callable[[str], Optional[_Kept]], key: str) -> Union[_Kept, Unknown]:
+        if limit.reached:
+            return Unknown("not checked any more, because the store did not answer")
         try:
             found = ask(key)
         except S3Error as error:
-            patience.note(answered=False)
-            return Unknown(error.code or str(error))
-        patience.note(answered=True)
+            limit.note(answered=False)
+            return Unknown(self._masking.text(error.code or str(error), key))
+        limit.note(answered=True)
         if found is None:
             raise _GoneError
         return found
 
 
 class _Once:
-    """What HEAD says of one object, asked for at most once."""
+    """The response to HEAD for one object, requested at most once."""
 
     def __init__(self, ask: Callable[[], Union[Head, Unknown]]) -> None:
         self._ask = ask
         self._said: Union[Head, Unknown, None] = None
 
     def answer(self) -> Union[Head, Unknown]:
-        """Return it. Raises _GoneError."""
+        """Return the response. Raises _GoneError."""
         if self._said is None:
             self._said = self._ask()
         return self._said

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Many questions at a time, with answers in their order, in constant memory and bounded time."""
+"""Runs many checks at a time, and returns their results in order, in constant memory and limited time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AHEAD_PER_THREAD = 8
 
 
 def in_order(function: Callable[[_Item], _Answer], items: Iterable[_Item], threads: int) -> Iterator[_Answer]:
-    """Yield `function` of each item, in the order of the items, which are taken only as far as there is room.
+    """Yield `function` of each item, in the order of the items. Items are taken only when there is room for them.
 
     `items` is read in the caller's thread.
     """
@@ -36,22 +36,22 @@ def in_order(function: Callable[[_Item], _Answer], items: Iterable[_Item], threa
                 future.cancel()
 
 
-class Patience:
-    """Ends when so many questions in a row got no answer: the rest would only cost time. Safe for several threads."""
+class SilenceLimit:
+    """Counts consecutive checks without a response. After too many, more would only cost time. For several threads."""
 
     def __init__(self, most: int) -> None:
-        """`most` should be more than one short silence costs, which is a question for each thread."""
+        """`most` should be more than a short outage causes, which is one check for each thread."""
         self._most = most
         self._silences = 0
         self._lock = threading.Lock()
 
     @property
-    def lost(self) -> bool:
-        """Whether it has ended."""
+    def reached(self) -> bool:
+        """Whether there were too many."""
         return self._silences >= self._most
 
     def note(self, *, answered: bool) -> None:
-        """Take down what came of a question."""
+        """Record the result of a check."""
         with self._lock:
-            if not self.lost:
+            if not self.reached:
                 self._silences = 0 if answered else self._silences + 1

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Streams in the byte order of their keys, side by side. Pure: the iterators do the reading."""
+"""Merges streams in the byte order of their keys. Pure: the iterators do the reading."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Entry,
     Item,
     Listed,
-    Problem,
-    ProblemKind,
+    PathProblem,
+    PathProblemKind,
     Row,
     SyncError,
 )
 
-_SETTLED_AT_ONCE = 100
+_UNCHANGED_AT_ONCE = 100
 
 
 class Known(NamedTuple):
-    """What journal and listing know of a key."""
+    """What journal and listing know about a key."""
 
     key: str
     row: Optional[Row]
     listed: Optional[Listed]
 
 
-There = TypeVar("There", Row, Known)
+There = TypeVar("There", Row, Known, Listed)
 
 
 def pairs(
     items: Iterable[Item],
     others: Iterable[There],
-    is_settled: Optional[Callable[[Entry, There], bool]] = None,
+    is_unchanged: Optional[Callable[[Entry, There], bool]] = None,
 ) -> Iterator[tuple[Optional[Item], Optional[There]]]:
-    """Merge two ordered streams by key. A problem with a path stands for it: nothing is derived from its absence.
+    """Merge two ordered streams by key. A problem with a path counts as present: its absence proves nothing.
 
-    Pairs that are settled are left out; for many of them there comes one without anything.
+    Unchanged pairs are left out. For many of them, one empty pair is yielded.
 
     Raises:
-        SyncError: the items are not in order, which would make files look gone.
+        SyncError: The items are not in order, which would make files look gone.
     """
     known = iter(others)
     there = next(known, None)
     last = ""
-    settled = 0
+    unchanged = 0
     for item in items:
         key = item.key
-        if isinstance(item, Problem) and (item.folder or item.kind is ProblemKind.BAD_NAME):
+        if isinstance(item, PathProblem) and (item.folder or item.kind is PathProblemKind.BAD_NAME):
             yield item, None
             continue
         if key < last:
-            raise SyncError(f"the walk is not in order at {key!r}: this is a bug")
+            raise SyncError("the walk is not in order: this is a bug")
         last = key
         while there is not None and there.key < key:
             yield None, there
@@ -63,18 +63,18 @@ def pairs(
         if there is None or there.key != key:
             yield item, None
             continue
-        if is_settled is not None and isinstance(item, Entry) and is_settled(item, there):
-            settled += 1
-            if settled == _SETTLED_AT_ONCE:
+        if is_unchanged is not None and isinstance(item, Entry) and is_unchanged(item, there):
+            unchanged += 1
+            if unchanged == _UNCHANGED_AT_ONCE:
                 yield None, None
-                settled = 0
+                unchanged = 0
         else:
             yield item, there
         there = next(known, None)
     while there is not None:
         yield None, there
         there = next(known, None)
-    if settled:
+    if unchanged:
         yield None, None
 
 

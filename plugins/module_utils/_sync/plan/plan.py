@@ -2,10 +2,10 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be done: entries against what is known, key by key. Pure but for the iterators it reads.
+"""Decides what to do: compares entries with what is known, key by key. Pure except for the iterators it reads.
 
-Two planners, one for each side that can be the truth; they yield steps in the byte order of the keys, and hold nothing
-that could not be handed to another process.
+There are two planners, one for each source of truth. They yield steps in the byte order of the keys, and contain
+nothing that could not be passed to another process.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Callable, NamedTuple, Optional, Union
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.rows import check_row
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
     Aspect,
+    CompareWith,
     DeleteMode,
     Entry,
     Exposure,
@@ -26,32 +28,32 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Item,
     Listed,
     Note,
-    Problem,
+    PathProblem,
     Reason,
     Row,
     RowState,
-    Trust,
     Verdict,
+    storable_ns,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.merge import merge_known, pairs
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import (
     Rules,
     applied_word,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.seen import Seen
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.counts import WalkCounts
 
 
 class Unchanged(NamedTuple):
-    """Nothing is to be done. `row` is set where the journal is to take over a harmless change of metadata.
+    """Nothing has to be done. `row` is set if the journal should record a harmless change of metadata.
 
-    Those without one come now and then, not for each file, so that whoever waits for the next step may look around.
+    Without a row, one is yielded now and then and not for each file, so that the consumer can check other things.
     """
 
     row: Optional[Row] = None
 
 
-class Doomed(NamedTuple):
-    """An object whose file is gone: to be deleted at the end, if nothing speaks against it."""
+class MarkedForDeletion(NamedTuple):
+    """An object whose file is gone. It is deleted at the end, if nothing prevents this."""
 
     key: str
     size: int
@@ -60,49 +62,51 @@ class Doomed(NamedTuple):
 # Signatures are refused where the clocks of host and store differ by more than this: so no store's time is farther off.
 _MOST_SKEW_NS = 900 * 10**9
 
-# What the journal calls the exposure of an object that was taken back after the switch, and stays known.
-WITHDRAWN = "withdrawn"
+
+# What the journal says of a private object that was deleted after the switch: it stays known.
+DELETED_PRIVATE = "deleted_private"
 _DONE = RowState.DONE.value
 
-Step = Union[Action, Note, Problem, Unchanged, Doomed]
+Step = Union[Action, Note, PathProblem, Unchanged, MarkedForDeletion]
 _UNCHANGED = Unchanged()
 
 
 @dataclass(frozen=True)
 class TreePlanner:
-    """Plans a round in which the tree is the truth."""
+    """Plans a round with the tree as the source of truth."""
 
     rules: Rules
     delete: DeleteMode
     clock: Callable[[], int] = time.time_ns
-    trust: Trust = Trust.JOURNAL
-    converge: frozenset[Aspect] = frozenset()
+    compare_with: CompareWith = CompareWith.JOURNAL
+    repair: frozenset[Aspect] = frozenset()
+    journal: str = ""
 
     def steps(
-        self, items: Iterable[Item], rows: Iterable[Row], listing: Optional[Iterable[Listed]], seen: Seen
+        self, items: Iterable[Item], rows: Iterable[Row], listing: Optional[Iterable[Listed]], counts: WalkCounts
     ) -> Iterator[Step]:
-        """Yield what follows from the three, each in the byte order of its keys; all entries are counted in `seen`.
+        """Yield the steps that follow from the three, each in the byte order of its keys; `counts` counts all entries.
 
-        `listing` is for `DeleteMode.ALL`, and for any trust but that in the journal.
+        `listing` is needed for `DeleteMode.ALL`, and for any comparison except that with the journal.
         """
         if listing is not None:
             for item, there in pairs(items, merge_known(rows, listing)):
                 row, listed = (there.row, there.listed) if there is not None else (None, None)
-                yield from self._step(item, row, listed, seen, with_listing=True)
+                yield from self._step(item, row, listed, counts, with_listing=True)
             return
-        by_journal_alone = self.trust is Trust.JOURNAL and not self.converge
-        for item, row in pairs(items, rows, self._settler(seen) if by_journal_alone else None):
-            yield from self._step(item, row, None, seen, with_listing=False)
+        by_journal_alone = self.compare_with is CompareWith.JOURNAL and not self.repair
+        for item, row in pairs(items, rows, self._unchanged_test(counts) if by_journal_alone else None):
+            yield from self._step(item, row, None, counts, with_listing=False)
 
-    def _settler(self, seen: Seen) -> Callable[[Entry, Row], bool]:
-        """Return what tells whether nothing is to be done for a file, and counts it then: the short way for most files.
+    def _unchanged_test(self, counts: WalkCounts) -> Callable[[Entry, Row], bool]:
+        """Return a function that says whether a file needs no action, and counts it: the fast path for most files.
 
-        A file that it is not sure of goes the long way, through `_entry`.
+        If it is not sure about a file, `_entry` decides.
         """
         rules = self.rules
         public, private = (applied_word(rules.mode, exposure) for exposure in (Exposure.PUBLIC, Exposure.PRIVATE))
 
-        def is_settled(entry: Entry, row: Row) -> bool:
+        def is_unchanged(entry: Entry, row: Row) -> bool:
             if row[:5] != entry or row.state != _DONE:
                 return False
             exposure = rules.judge(entry).exposure
@@ -110,18 +114,29 @@ class TreePlanner:
                 return False
             if row.headers != rules.headers(entry.key).fingerprint:
                 return False
-            seen.add(entry, exposure, unchanged=True)
+            if exposure is Exposure.PUBLIC:
+                counts.add(entry, exposure, unchanged=True)
+            else:
+                counts.add(entry, exposure, unchanged=True, hidden=rules.hides_public(entry))
             return True
 
-        return is_settled
+        return is_unchanged
 
     def _step(
-        self, item: Optional[Item], row: Optional[Row], listed: Optional[Listed], seen: Seen, *, with_listing: bool
+        self,
+        item: Optional[Item],
+        row: Optional[Row],
+        listed: Optional[Listed],
+        counts: WalkCounts,
+        *,
+        with_listing: bool,
     ) -> Iterator[Step]:
+        if row is not None:
+            check_row(row, self.rules, self.journal)
         if isinstance(item, Entry):
             verdict = self.rules.judge(item)
             step = self._entry(item, verdict, row, listed, with_listing=with_listing)
-            seen.add(item, verdict.exposure, unchanged=isinstance(step, Unchanged))
+            _count(counts, item, verdict, step, self.rules)
             yield step
         elif item is not None:
             yield item
@@ -135,42 +150,40 @@ class TreePlanner:
         if known is None or self.delete is DeleteMode.NEVER or self.rules.scope(known.key).exposure is None:
             return
         if self.delete is DeleteMode.ALL or (row is not None and row.ours):
-            yield Doomed(known.key, known.size)
+            yield MarkedForDeletion(known.key, known.size)
 
     def _entry(
         self, entry: Entry, verdict: Verdict, row: Optional[Row], listed: Optional[Listed], *, with_listing: bool
     ) -> Step:
         if verdict.exposure is None:
             reason = verdict.reason or Reason.UNKNOWN_FOLDER
-            if reason is not Reason.KEPT_HOME:
+            if reason is not Reason.LOCAL_ONLY:
                 return Note(reason, entry.key, entry.size)
             there = row is not None or listed is not None
             ours = (row is not None and row.ours) or (there and self.delete is DeleteMode.ALL)
             if not ours:
                 return self._note_private(entry, reason)
-            if self._unsettled(entry, row):
-                return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
-            return Action(ActionKind.WITHDRAW, entry.key, "private", Exposure.PRIVATE, entry, None, row)
-        if verdict.exposure is Exposure.PRIVATE and self._unsettled(entry, row):
-            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
-        if with_listing and self.trust is not Trust.JOURNAL:
+            if self._too_new(entry, row):
+                return Note(Reason.TOO_NEW, entry.key, entry.size, entry.ctime_ns)
+            return Action(ActionKind.DELETE_PRIVATE, entry.key, "private", Exposure.PRIVATE, entry, None, row)
+        if verdict.exposure is Exposure.PRIVATE and self._too_new(entry, row):
+            return Note(Reason.TOO_NEW, entry.key, entry.size, entry.ctime_ns)
+        if with_listing and self.compare_with is not CompareWith.JOURNAL:
             return self._wanted(entry, verdict.exposure, _held_against(row, listed), drifted=False)
         drifted = with_listing and row is not None and _drifted(row, listed)
         return self._wanted(entry, verdict.exposure, row, drifted=drifted)
 
     def _note_private(self, entry: Entry, reason: Reason) -> Note:
         if self.rules.is_fresh(entry, self.clock()):
-            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+            return Note(Reason.TOO_NEW, entry.key, entry.size, entry.ctime_ns)
         return Note(reason, entry.key, entry.size)
 
-    def _unsettled(self, entry: Entry, row: Optional[Row]) -> bool:
-        """Return whether a file that looks private may rather be in the writing.
+    def _too_new(self, entry: Entry, row: Optional[Row]) -> bool:
+        """Return whether a file that looks private may still be being written.
 
-        One that is known and has only lost its mode is made private at once: that can expose nothing.
+        A known file that has only lost its mode is made private at once: that can't expose anything.
         """
-        if not self.rules.hides(entry.mode) or not self.rules.is_fresh(entry, self.clock()):
-            return False
-        if self.rules.scope(entry.key).exposure is Exposure.PRIVATE:
+        if not self.rules.may_be_unfinished(entry, self.clock()):
             return False
         return row is None or not _is_in_bucket(entry, row)
 
@@ -179,8 +192,8 @@ class TreePlanner:
         lack = self._lack(entry, exposure, row, headers.fingerprint, drifted=drifted)
         if lack is not None:
             kind, why = lack
-            asks = kind in (ActionKind.COMPARE, ActionKind.CONVERGE)
-            known = _unknown(row, self.converge) if row is not None and asks else row
+            asks = kind in (ActionKind.COMPARE, ActionKind.REPAIR)
+            known = _unknown(row, self.repair) if row is not None and asks else row
             return Action(kind, entry.key, why, exposure, entry, headers, known)
         applied = _after(self.rules.mode, row.applied, exposure) if row is not None else None
         if row is None or applied is None or applied == row.applied:
@@ -190,7 +203,7 @@ class TreePlanner:
     def _lack(
         self, entry: Entry, exposure: Exposure, row: Optional[Row], fingerprint: str, *, drifted: bool
     ) -> Optional[tuple[ActionKind, str]]:
-        """Return what has to be done for a file, and why; None where the bucket has it as it should be."""
+        """Return what has to be done for a file, and why; None if its object is right."""
         if row is not None and row.state == RowState.LISTED.value:
             return self._taken_over(entry, row)
         why = _why_upload(entry, row)
@@ -198,47 +211,51 @@ class TreePlanner:
             return ActionKind.UPLOAD, why or "not in the bucket as it was sent"
         if row.state == RowState.DOUBTED.value:
             return ActionKind.VERIFY, "in doubt"
-        # Also where the mode differs: it does not tell that nothing but the mode was changed.
+        # Even if the mode differs: that does not prove that only the mode was changed.
         touched = entry.ctime_ns != row.ctime_ns
-        if touched or self.trust is Trust.FULL:
+        if touched or self.compare_with is CompareWith.CHECKSUM:
             return ActionKind.COMPARE, "touched" if touched else "compared"
         applied = _after(self.rules.mode, row.applied, exposure)
         if applied is None or row.headers != fingerprint:
-            return ActionKind.CONVERGE, "other headers" if applied else "exposure"
+            return ActionKind.REPAIR, "other headers" if applied else "exposure"
         if applied != row.applied and self.rules.mode is ExposureMode.ACL:
             return ActionKind.SET_ACL, f"now {exposure.value}"
-        return (ActionKind.CONVERGE, "looked at") if self.converge else None
+        return (ActionKind.REPAIR, "looked at") if self.repair else None
 
     def _taken_over(self, entry: Entry, row: Row) -> tuple[ActionKind, str]:
         if entry.size != row.size:
             return ActionKind.UPLOAD, "not in the bucket as it is on disk"
         written_before = max(entry.mtime_ns, entry.ctime_ns) < row.mtime_ns - _MOST_SKEW_NS
-        sure = written_before and self.trust is not Trust.FULL
-        return ActionKind.CONVERGE if sure else ActionKind.COMPARE, "taken over"
+        sure = written_before and self.compare_with is not CompareWith.CHECKSUM
+        return ActionKind.REPAIR if sure else ActionKind.COMPARE, "taken over"
 
 
 @dataclass(frozen=True)
 class BucketPlanner:
-    """Plans a run after the switch: nothing is deleted, overwritten or opened.
+    """Plans a run after the switch: nothing is deleted, overwritten or made public.
 
-    Sent is what this journal does not know and what may have appeared after the last completed round before the switch.
-    Until a first such run is completed (`settled`), a file that lost its mode since that round is made private.
+    It sends only files that this journal does not know and that may have appeared after the last completed round before
+    the switch. Until a first such run is completed (`settled`), a file that lost its mode since that round is made
+    private.
     """
 
     rules: Rules
     watermark_ns: int
     settled: bool
     clock: Callable[[], int] = time.time_ns
+    journal: str = ""
 
     def steps(
-        self, items: Iterable[Item], rows: Iterable[Row], _listing: Optional[Iterable[Listed]], seen: Seen
+        self, items: Iterable[Item], rows: Iterable[Row], _listing: Optional[Iterable[Listed]], counts: WalkCounts
     ) -> Iterator[Step]:
-        """Yield what follows, as `TreePlanner` does; a listing would say nothing that counts."""
+        """Yield the steps, as `TreePlanner` does. A listing would not matter."""
         for item, row in pairs(items, rows):
             if isinstance(item, Entry):
                 verdict = self.rules.judge(item)
                 step = self._entry(item, verdict, row)
-                seen.add(item, verdict.exposure, unchanged=isinstance(step, Unchanged))
+                if row is not None and isinstance(step, Action):
+                    check_row(row, self.rules, self.journal)
+                _count(counts, item, verdict, step, self.rules)
                 yield step
             elif item is not None:
                 yield item
@@ -250,15 +267,14 @@ class BucketPlanner:
             return self._known(entry, row, verdict.exposure)
         if row is None and entry.ctime_ns < self.watermark_ns:
             return Note(Reason.OLDER_THAN_SWITCH, entry.key, entry.size)
-        fresh = self.rules.is_fresh(entry, self.clock()) and self.rules.hides(entry.mode)
-        in_writing = fresh and self.rules.scope(entry.key).exposure is Exposure.PUBLIC
+        in_writing = self.rules.may_be_unfinished(entry, self.clock())
         may_be_shown = verdict.exposure is None and not self.settled
         if may_be_shown and row is not None and row.ours and (not in_writing or _is_in_bucket(entry, row)):
-            return _made_private(ActionKind.WITHDRAW, entry, row)
+            return _made_private(ActionKind.DELETE_PRIVATE, entry, row)
         if in_writing:
-            return Note(Reason.SETTLING, entry.key, entry.size, entry.ctime_ns)
+            return Note(Reason.TOO_NEW, entry.key, entry.size, entry.ctime_ns)
         if verdict.exposure is None:
-            return Note(Reason.KEPT_HOME, entry.key, entry.size)
+            return Note(Reason.LOCAL_ONLY, entry.key, entry.size)
         return Action(
             ActionKind.SEND_IF_MISSING,
             entry.key,
@@ -274,11 +290,11 @@ class BucketPlanner:
     def _known(self, entry: Entry, row: Row, exposure: Optional[Exposure]) -> Step:
         if self.settled:
             return _UNCHANGED
-        kind = ActionKind.SET_ACL if self.rules.mode is ExposureMode.ACL else ActionKind.WITHDRAW
+        kind = ActionKind.SET_ACL if self.rules.mode is ExposureMode.ACL else ActionKind.DELETE_PRIVATE
         if kind is ActionKind.SET_ACL:
             wanted = exposure is Exposure.PRIVATE and row.applied != applied_word(ExposureMode.ACL, Exposure.PRIVATE)
         else:
-            wanted = exposure is None and row.ours and row.applied != WITHDRAWN
+            wanted = exposure is None and row.ours and row.applied != DELETED_PRIVATE
         if wanted:
             return _made_private(kind, entry, row)
         if not _same_content(entry, row):
@@ -289,20 +305,25 @@ class BucketPlanner:
 Planner = Union[TreePlanner, BucketPlanner]
 
 
+def _count(counts: WalkCounts, entry: Entry, verdict: Verdict, step: Step, rules: Rules) -> None:
+    hidden = verdict.exposure is not Exposure.PUBLIC and rules.hides_public(entry)
+    counts.add(entry, verdict.exposure, unchanged=isinstance(step, Unchanged), hidden=hidden)
+
+
 def _made_private(kind: ActionKind, entry: Entry, row: Row) -> Action:
     return Action(kind, entry.key, "now private", Exposure.PRIVATE, entry, None, row, after_switch=True)
 
 
 def _held_against(row: Optional[Row], listed: Optional[Listed]) -> Optional[Row]:
-    """Return what is known of a key once a listing counts more than the journal."""
+    """Return what is known about a key if a listing takes precedence over the journal."""
     if row is not None and row.state == RowState.PENDING.value:
-        return row  # whose request may still be under way
+        return row  # whose request may still be in progress
     if listed is None:
         return None
     if row is not None and (row.size, row.etag) == (listed.size, listed.etag):
         return row
-    modified_ns = int(listed.modified * 10**9)
-    # Ours from now on: it is held to be the copy of a file that is there.
+    modified_ns = storable_ns(int(listed.modified * 10**9))
+    # It is ours from now on: it is considered the copy of an existing file.
     return Row(listed.key, listed.size, modified_ns, 0, 0, "", listed.etag, "", "", RowState.LISTED.value, ours=True)
 
 
@@ -324,7 +345,7 @@ def _drifted(row: Row, listed: Optional[Listed]) -> bool:
 
 
 def _is_in_bucket(entry: Entry, row: Row) -> bool:
-    """Return whether the bucket has, or had until it was to be taken back, what is on disk.
+    """Return whether the bucket has, or had until it was to be deleted, what is on disk.
 
     A row that is pending for a deletion still says what was applied; one that is pending for an upload does not.
     """
@@ -336,9 +357,9 @@ def _same_content(entry: Entry, row: Row) -> bool:
 
 
 def _after(mode: ExposureMode, applied: str, exposure: Exposure) -> Optional[str]:
-    """Return what is applied once `exposure` holds, None where it takes a new object to bring that about.
+    """Return what is applied once `exposure` is set; None if this needs a new object.
 
-    Without ACLs an object that once got a public one, or may have got one, keeps it until it is written again.
+    Without ACLs, an object that is or may be public stays public until it is written again.
     """
     word = applied_word(mode, exposure)
     if mode is ExposureMode.ACL or exposure is Exposure.PUBLIC:

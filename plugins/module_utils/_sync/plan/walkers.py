@@ -2,11 +2,11 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Walking processes, from the parent's side. For the runs that a tree sees most: nearly all of it is in the journal.
+"""Walking processes, from the parent's side, for the most common runs: nearly the whole tree is in the journal.
 
-Each walks one span of the keys and plans it against the journal, so that the tree is walked on all processors, and only
-what is to be done comes to the parent. Where the journal is short, most files are to be sent, and that takes longer
-than the walk, which the parent then does alone.
+Each walks one span of the keys and plans it against the journal. So all processors take part in the walk, and only the
+actions come to the parent. If the journal is short, most files have to be sent. That takes longer than the walk, and
+the parent walks alone.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ import selectors
 from collections.abc import Iterator, Sequence
 from typing import Any, final
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Problem, SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import PathProblem, SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.plan import Step, Unchanged
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.walker import Found, Walk, tell_of
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.walker import (
+    Walk,
+    WalkBatch,
+    send_batches,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.channel import Channel
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.child import Children, set_to_work
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.messages import Mailbox
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.seen import Seen
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.counts import WalkCounts
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
 MOST_WALKERS = 4
@@ -31,10 +35,10 @@ _LOST = "a process that walks the tree was ended from outside: run again, nothin
 
 @final
 class Walkers(Children):
-    """Processes that walk and plan; none where they would be of no use."""
+    """Processes that walk and plan; none if they would not help."""
 
     def __init__(self, number: int) -> None:
-        """Fork them; see `Children`."""
+        """Fork the processes; see `Children`."""
         super().__init__(number, _walk)
 
     def __enter__(self) -> Walkers:
@@ -42,7 +46,7 @@ class Walkers(Children):
 
     @classmethod
     def for_journal(cls, path: str) -> Walkers:
-        """Fork as many as this machine and the journal at `path` have use for."""
+        """Fork as many processes as are useful on this machine with the journal at `path`."""
         try:
             worth = os.path.getsize(path) >= _WORTH_BYTES
         except OSError:
@@ -50,34 +54,34 @@ class Walkers(Children):
         processors = min(len(os.sched_getaffinity(0)), MOST_WALKERS)
         return cls(processors if worth and processors > 1 else 0)
 
-    def steps(self, walks: Sequence[Walk], source: Source, seen: Seen) -> Iterator[Step]:
-        """Yield what is found in all walks, one for each walker; not in order.
+    def steps(self, walks: Sequence[Walk], source: Source, counts: WalkCounts) -> Iterator[Step]:
+        """Yield the results of all walks, one walk for each process; not in order.
 
         Raises:
-            SyncError: one of them could not be walked to its end.
+            SyncError: A walk could not be completed.
         """
-        mailboxes = self.mailboxes[: len(walks)]
-        shown: set[Problem] = set()
+        channels = self.channels[: len(walks)]
+        shown: set[PathProblem] = set()
         with selectors.DefaultSelector() as selector:
-            for mailbox, walk in zip(mailboxes, walks):
+            for channel, walk in zip(channels, walks):
                 try:
-                    set_to_work(mailbox, source.descriptor, walk)
+                    set_to_work(channel, source.descriptor, walk)
                 except OSError as error:
                     raise SyncError(_LOST) from error
-                selector.register(mailbox.socket, selectors.EVENT_READ, mailbox)
+                selector.register(channel.socket, selectors.EVENT_READ, channel)
             while selector.get_map():
                 for key, _events in selector.select():
-                    for found in _received(key.data):
-                        seen.merge(found.seen)
-                        yield from (step for step in found.steps if _is_new(step, walks, shown))
+                    for batch in _received(key.data):
+                        counts.merge(batch.counts)
+                        yield from (step for step in batch.steps if _is_new(step, walks, shown))
                         yield Unchanged()
-                        if found.last:
+                        if batch.last:
                             selector.unregister(key.data.socket)
 
 
-def _is_new(step: Step, walks: Sequence[Walk], shown: set[Problem]) -> bool:
-    """Return whether nobody told it yet, and remember it: two walkers come to a folder in which a span ends."""
-    if not isinstance(step, Problem) or not any(walk.span.ends_within(step.key) for walk in walks):
+def _is_new(step: Step, walks: Sequence[Walk], shown: set[PathProblem]) -> bool:
+    """Return whether this was not reported before, and remember it: two walkers enter a folder in which a span ends."""
+    if not isinstance(step, PathProblem) or not any(walk.span.ends_within(step.key) for walk in walks):
         return True
     if step in shown:
         return False
@@ -85,16 +89,16 @@ def _is_new(step: Step, walks: Sequence[Walk], shown: set[Problem]) -> bool:
     return True
 
 
-def _received(mailbox: Mailbox) -> Iterator[Found]:
+def _received(channel: Channel) -> Iterator[WalkBatch]:
     try:
-        for found in mailbox.receive():
-            if found.broken:
-                raise SyncError(found.broken)
-            yield found
+        for batch in channel.receive():
+            if batch.broken:
+                raise SyncError(batch.broken)
+            yield batch
     except EOFError as error:
         raise SyncError(_LOST) from error
 
 
-def _walk(mailbox: Mailbox, root: int, walk: Walk, _early: list[Any]) -> None:
-    """Be a walking process."""
-    tell_of(walk, root, mailbox.socket)
+def _walk(channel: Channel, root: int, walk: Walk, _early: list[Any]) -> None:
+    """Work as a walking process."""
+    send_batches(walk, root, channel.socket)

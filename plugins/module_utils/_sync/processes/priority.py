@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lowers the priority of this process and of those it will start, so that a live server stays usable meanwhile."""
+"""Lowers the priority of this process and of those it will start, so that a live server stays responsive."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Callable, Optional
 
 Run = Callable[[Sequence[str]], tuple[int, str, str]]
-IO_CLASSES = {"best-effort": "2", "idle": "3"}  # ionice(1)
+# ionice(1): best-effort has levels, of which 7 is the lowest.
+IO_CLASSES = {"best-effort": ("-c", "2", "-n", "7"), "idle": ("-c", "3")}
 
 
 def lower_priority(nice: Optional[int], ionice: Optional[str], run: Run) -> Iterator[str]:
-    """Lower CPU priority by `nice` and go to an I/O class of `IO_CLASSES`, None: leave it; yield what did not work.
+    """Lower the CPU priority by `nice` and set an I/O class of `IO_CLASSES` (None: unchanged); yield what failed.
 
     `run` runs a command and returns its status, output and errors.
     """
@@ -23,10 +24,10 @@ def lower_priority(nice: Optional[int], ionice: Optional[str], run: Run) -> Iter
         os.nice(nice)
     if ionice is None:
         return
-    command = ["ionice", "-c", IO_CLASSES[ionice], "-p", str(os.getpid())]
+    command = ["ionice", *IO_CLASSES[ionice], "-p", str(os.getpid())]
     try:
         status, _out, errors = run(command)
     except OSError as error:
         status, errors = 1, str(error)
     if status:
-        yield f"ionice: the I/O class can't be changed, the run goes on without: {errors.strip()}"
+        yield f"ionice: the I/O class can't be changed, the run continues without it: {errors.strip()}"

@@ -67,7 +67,7 @@ _BY_EXTENSION = {
     "tgz": "application/gzip",
     "txt": "text/plain",
     "zip": "application/zip",
-    # No medium is a page or a script: what claims to be one is shown as text and never runs on the media host.
+    # Media are never pages or scripts: a file that claims to be one is shown as text and never runs on the media host.
     "htm": "text/plain",
     "html": "text/plain",
     "js": "text/plain",
@@ -113,13 +113,13 @@ _BY_BRAND = {
 
 
 def by_extension(key: str) -> Optional[str]:
-    """Return the content type that the extension of `key` stands for, None where it is missing or not known."""
+    """Return the content type for the extension of `key`; None if it is missing or not known."""
     _stem, dot, extension = key.rpartition("/")[2].rpartition(".")
     return _BY_EXTENSION.get(extension.lower()) if dot else None
 
 
 def by_content(start: bytes) -> str:
-    """Return the content type that a file's first bytes (up to `SNIFF_BYTES`) show, `DEFAULT` where they show none."""
+    """Return the content type that a file's first bytes (up to `SNIFF_BYTES`) show; `DEFAULT` if they show none."""
     if start[4:8] == b"ftyp":
         brand = start[8:12]
         return "video/3gpp" if brand.startswith(b"3g") else _BY_BRAND.get(brand, "video/mp4")
@@ -136,7 +136,7 @@ def by_content(start: bytes) -> str:
 
 
 def _mpeg_audio(start: bytes) -> str:
-    """Tell MP3 from AAC by the frame header: eleven set bits, then version and layer (layer 0 is ADTS)."""
+    """Distinguish MP3 from AAC by the frame header: eleven set bits, then version and layer (layer 0 is ADTS)."""
     if len(start) < 2 or start[0] != 0xFF or start[1] & 0xE0 != 0xE0:
         return DEFAULT
     if start[1] & 0xF6 == 0xF0:

@@ -2,19 +2,19 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From an entry to what is wanted for it. Pure: no file is opened, no request made.
+"""Decides what is wanted for an entry. Pure: no file is opened, no request sent.
 
 A file's exposure follows from its key, its mode and the prefixes:
 
 - below a private prefix: private, whatever its mode;
-- below a public prefix: public, but private where neither group nor others may read it (`mode & 0o044 == 0`), as
+- below a public prefix: public, but private if neither group nor others may read it (`mode & 0o044 == 0`), as
   Mastodon leaves the media of suspended accounts;
 - anywhere else: left out.
 
-What is private stays at home where the bucket would show it to everybody.
+Private files stay local if the bucket would make them public.
 
-Patterns are matched against the whole relative path. `*` and `?` stand for anything but a slash, `**` for anything,
-`**/` also for nothing, `[...]` for a set; a pattern that matches a folder matches all that is in it.
+Patterns are matched against the whole relative path. `*` and `?` match anything but a slash, `**` matches anything,
+`**/` also matches nothing, `[...]` matches a set. A pattern that matches a folder matches everything in it.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.
 _READABLE_BY_OTHERS = 0o044
 _PUBLIC = Verdict(Exposure.PUBLIC)
 _PRIVATE = Verdict(Exposure.PRIVATE)
-_KEPT_HOME = Verdict(None, Reason.KEPT_HOME)
+_LOCAL_ONLY = Verdict(None, Reason.LOCAL_ONLY)
 _UNKNOWN = Verdict(None, Reason.UNKNOWN_FOLDER)
 _FILTERED = Verdict(None, Reason.FILTERED)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the user wants for the whole tree. Prefixes end with a slash; patterns as in the module's docstring.
+    """What the user wants for the whole tree. Prefixes end with a slash; patterns are as in the module's docstring.
 
-    open_private: below public prefixes modes say nothing. Only without ACLs, where the alternative is to stay at home.
+    open_private: Below public prefixes, modes have no meaning. Only without ACLs, where private files would stay local.
     """
 
     mode: ExposureMode
@@ -60,11 +60,11 @@ class Rules:
     exclude: Optional[Pattern[str]] = None
     cache_control: Optional[str] = None
     storage_class: Optional[str] = None
-    settle_ns: int = 60 * 10**9
+    minimum_age_ns: int = 60 * 10**9
     open_private: bool = False
 
     def scope(self, key: str) -> Verdict:
-        """Return the exposure that the place of `key` allows, or why the place is left out (also for objects)."""
+        """Return the exposure that the location of `key` allows, or why it is left out (also for objects)."""
         if (self.exclude and self.exclude.match(key)) or (self.include and not self.include.match(key)):
             return _FILTERED
         if key.startswith(self.private_prefixes):
@@ -74,36 +74,44 @@ class Rules:
         return _UNKNOWN
 
     def judge(self, entry: Entry) -> Verdict:
-        """Return what is wanted for a file, its age left aside."""
+        """Return what is wanted for a file, regardless of its age."""
         verdict = self.scope(entry.key)
         if verdict is _PUBLIC and self.hides(entry.mode):
-            return _PRIVATE if self.mode is ExposureMode.ACL else _KEPT_HOME
-        if verdict is _PRIVATE and self.mode is ExposureMode.BUCKET:
-            return _KEPT_HOME
+            return _PRIVATE if self.mode is ExposureMode.ACL else _LOCAL_ONLY
+        if verdict is _PRIVATE and self.mode is ExposureMode.OPEN_BUCKET:
+            return _LOCAL_ONLY
         return verdict
 
     def hides(self, mode: int) -> bool:
-        """Return whether a file of this mode is private wherever it lies."""
+        """Return whether a file of this mode is private in any location."""
         return looks_private(mode) and not self.open_private
 
+    def hides_public(self, entry: Entry) -> bool:
+        """Return whether a file is in a public location, but its mode makes it private."""
+        return self.hides(entry.mode) and self.scope(entry.key) is _PUBLIC
+
+    def may_be_unfinished(self, entry: Entry, now_ns: int) -> bool:
+        """Return whether a file in a public location may look private only because it is still being written."""
+        return self.is_fresh(entry, now_ns) and self.hides_public(entry)
+
     def concerns(self, folder: str) -> bool:
-        """Return whether a folder (ending with a slash, or empty for the root) may hold files that are to be sent."""
+        """Return whether a folder (ending with a slash, or empty for the root) may contain files to send."""
         if self.exclude and self.exclude.match(folder):
             return False
         wanted = self.public_prefixes + self.private_prefixes
         return folder.startswith(wanted) or any(prefix.startswith(folder) for prefix in wanted)
 
     def is_fresh(self, entry: Entry, now_ns: int) -> bool:
-        """Return whether a file that looks private may still be in the writing: such files are born with mode 0600."""
-        return now_ns - entry.ctime_ns < self.settle_ns
+        """Return whether a file that looks private may still be being written: new files have mode 0600."""
+        return now_ns - entry.ctime_ns < self.minimum_age_ns
 
     def headers(self, key: str) -> Headers:
-        """Return what is sent beside the body of `key`."""
+        """Return the headers for the object of `key`."""
         name = key[key.rfind("/") + 1 :]
         return _headers(name[name.rfind(".") :], self.cache_control, self.storage_class)
 
     def masked(self, key: str) -> str:
-        """Return `key` as it may be shown: names outside of the public prefixes are as good as passwords."""
+        """Return `key` as it may be shown: names outside the public prefixes must stay secret."""
         for prefix in self.private_prefixes:
             if key.startswith(prefix):
                 return f"{prefix}***"
@@ -119,30 +127,32 @@ def looks_private(mode: int) -> bool:
 
 
 def applied_word(mode: ExposureMode, exposure: Exposure) -> str:
-    """Return how the journal calls an exposure that was brought about in this mode."""
-    return mode + ":" + exposure  # faster than their values in a format, for what is asked for each file
+    """Return the journal's word for an exposure that was set in this mode."""
+    return mode + ":" + exposure  # faster than a format string, since this is needed for each file
 
 
 def prefixes(option: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Return prefixes that end with a slash, from values that may do.
+    """Return prefixes that end with a slash, from values that may end with one.
 
     Raises:
-        SyncError: a value is empty or begins with a slash.
+        SyncError: A value is empty or begins with a slash.
     """
     found = []
     for value in values:
         folder = value.rstrip("/")
         if not folder or value.startswith("/") or ".." in folder.split("/"):
-            raise SyncError(f"{option}: {value!r} is no folder of the tree: name it relative to src, like accounts/")
+            raise SyncError(
+                f"{option}: {value!r} is not a folder of the tree: write it relative to src, like accounts/"
+            )
         found.append(f"{folder}/")
     return tuple(found)
 
 
 def patterns(option: str, values: Sequence[str]) -> Optional[Pattern[str]]:
-    """Return one expression that matches where any of the patterns does, None without patterns.
+    """Return one expression that matches if any of the patterns does; None without patterns.
 
     Raises:
-        SyncError: a pattern is empty or absolute and so would never match, or has a wrong set.
+        SyncError: A pattern is empty or absolute and so would never match, or contains an invalid set.
     """
     for value in values:
         if not value or value.startswith("/"):

@@ -4,8 +4,8 @@
 
 """Lists a bucket in the byte order of its keys, many pages at once, in constant memory.
 
-A page can only be asked for once the one before it is known. So the key space is split into ranges, at the names of
-folders, and the ranges are listed side by side, each a few pages ahead of the reader.
+A page can be requested only when the previous one is known. So the key space is split into ranges at the names of
+folders. The ranges are listed in parallel, each a few pages ahead of the reader.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Optional, Protocol, Union
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.pages import Pages
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Listed, SyncError
 
 _AT_ONCE = 8
 _PAGES_AHEAD = 8
-# A bucket that fills no more than this many pages is listed sooner than its folders are found.
+# Listing a bucket with up to this many pages is faster than finding its folders.
 _FEW_PAGES = 4
 _MOST_RANGES = 512
 _MOST_LOOKS = 64
@@ -29,24 +30,28 @@ _POLL_SECONDS = 0.2
 
 
 class Page(NamedTuple):
-    """One answer: objects in the order of their keys, folders (where they were asked for), and how to go on."""
+    """One response: objects in the order of their keys, folders (if requested), and how to continue.
+
+    last: The last key in the response, even if it is not an object that counts.
+    """
 
     objects: list[Listed]
     folders: list[str]
     token: Optional[str]
+    last: str = ""
 
 
-class Pages(Protocol):
-    """Asks a store for one page of the objects below `folder`; keys are relative to the key prefix.
+class PageReader(Protocol):
+    """Requests one page of the objects below `folder`; keys are relative to the key prefix.
 
-    With `folders` what lies deeper comes as names of folders. `after` is a key that the page begins behind.
+    With `folders`, deeper keys are returned as names of folders. The page begins after the key `after`.
     """
 
     def __call__(self, folder: str, *, after: str, token: Optional[str], folders: bool) -> Page: ...
 
 
 class _Range(NamedTuple):
-    """Keys from `begin` on and below `end`; None: to the last one."""
+    """Keys from `begin` up to, but not including, `end`; None: up to the last one."""
 
     begin: str
     end: Optional[str]
@@ -55,18 +60,21 @@ class _Range(NamedTuple):
 _Message = Union[list[Listed], Exception, None]
 
 
-def listed(pages: Pages) -> Iterator[Listed]:
+def listed(pages: PageReader) -> Iterator[Listed]:
     """Yield all objects in the byte order of their keys.
 
     Raises:
-        S3Error: a page can't be had.
-        SyncError: the store lists in another order.
+        S3Error: A page can't be listed.
+        SyncError: The store lists in a different order.
     """
-    last, token = "", None
+    last, token, watch = "", None, _Watch()
     for _number in range(_FEW_PAGES):
         page = pages("", after="", token=token, folders=False)
+        watch.took(page)
         for found in page.objects:
-            yield _in_order(found, last)
+            # The second of two with one key would look like an object without a file.
+            if _in_order(found, last).key != last:
+                yield found
             last = found.key
         token = page.token
         if token is None:
@@ -74,22 +82,36 @@ def listed(pages: Pages) -> Iterator[Listed]:
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="listing") as pool:
         ranges = _ranges(pages, pool, last)
     for found in _side_by_side(pages, ranges):
-        # A store that does not know where to begin sends the first ones again.
+        # A store that ignores where to begin sends the first ones again.
         if found.key > last:
             yield found
             last = found.key
 
 
+class _Watch:
+    """Watches the pages of one range."""
+
+    def __init__(self) -> None:
+        self._watch = Pages("ListObjectsV2")
+        self._last = ""
+
+    def took(self, page: Page) -> None:
+        """Record a page; S3Error if the listing makes no progress."""
+        last = page.last or (page.objects[-1].key if page.objects else "")
+        self._watch.took(page.token, new=last > self._last)
+        self._last = max(last, self._last)
+
+
 def _in_order(found: Listed, last: str) -> Listed:
     if found.key < last:
-        raise SyncError("the store does not list in the order of keys: its listing can't be held against a tree")
+        raise SyncError("the store does not list in the order of keys: its listing can't be compared with a tree")
     return found
 
 
-def _ranges(pages: Pages, pool: ThreadPoolExecutor, after: str) -> list[_Range]:
-    """Split what lies behind `after` at the names of folders, found level by level until there are enough.
+def _ranges(pages: PageReader, pool: ThreadPoolExecutor, after: str) -> list[_Range]:
+    """Split the keys after `after` at the names of folders, which are listed level by level until there are enough.
 
-    A range costs a whole page, however few objects are in it. So each has as many folders as the first pages passed.
+    A range needs at least one page, even for a few objects. So each has as many folders as the first pages contained.
     """
     found: set[str] = set()
     level, looks = [""], 0
@@ -105,7 +127,7 @@ def _ranges(pages: Pages, pool: ThreadPoolExecutor, after: str) -> list[_Range]:
     return [_Range(begin, end) for begin, end in zip(borders, [*borders[1:], None])]
 
 
-def _side_by_side(pages: Pages, ranges: list[_Range]) -> Iterator[Listed]:
+def _side_by_side(pages: PageReader, ranges: list[_Range]) -> Iterator[Listed]:
     waiting = deque(ranges)
     reading: deque[_Reader] = deque()
     over = threading.Event()
@@ -120,9 +142,9 @@ def _side_by_side(pages: Pages, ranges: list[_Range]) -> Iterator[Listed]:
 
 
 class _Reader(threading.Thread):
-    """Lists one range ahead of whoever takes its objects."""
+    """Lists one range ahead of the consumer of its objects."""
 
-    def __init__(self, pages: Pages, bounds: _Range, over: threading.Event) -> None:
+    def __init__(self, pages: PageReader, bounds: _Range, over: threading.Event) -> None:
         super().__init__(name="listing", daemon=True)
         self._pages = pages
         self._bounds = bounds
@@ -154,8 +176,10 @@ class _Reader(threading.Thread):
     def _read(self) -> None:
         begin, end = self._bounds
         token: Optional[str] = None
+        watch = _Watch()
         while not self._over.is_set():
             page = self._pages("", after=begin, token=token, folders=False)
+            watch.took(page)
             within = [found for found in page.objects if begin <= found.key and (end is None or found.key < end)]
             if within:
                 self._tell(within)

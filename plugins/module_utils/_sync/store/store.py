@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The bucket, as the engine needs it: a thin layer over a boto3 client that speaks in keys relative to the prefix."""
+"""The bucket, as the engine needs it: a thin layer over a boto3 client, with keys relative to the prefix."""
 
 from __future__ import annotations
 
@@ -15,22 +15,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Callable, NamedTuple, Optional, Protocol
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.address import Address, address_of, keys_of
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.calls import Calls
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.direct import Direct
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.bucket_client import BucketClient
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.endpoint import (
+    credentials_of,
+    endpoint_of,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import (
     Boto3MissingError,
     NotFoundError,
     PermissionDeniedError,
     S3Error,
     UnsupportedError,
-    translate,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.listing import Listing
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head, Objects, hides_digest
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptionsError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.signature import Keys
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import ConnectionOptionsError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.translation import translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.endpoint import Endpoint
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.signature import Credentials
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.signed_client import SignedClient
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.acl import Acl
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.listing import Listing
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.objects import (
+    Head,
+    Objects,
+    hides_digest,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.pages import Pages
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Exposure,
     Headers,
@@ -38,7 +47,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.listing import Page, listed
 
-NO_CLIENT = (Boto3MissingError, ConnectionOptionsError)  # why there may be no boto3 client
+NO_CLIENT = (Boto3MissingError, ConnectionOptionsError)  # reasons for a missing boto3 client
 DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 CANNED_ACL = {Exposure.PUBLIC: "public-read", Exposure.PRIVATE: "private"}
 _OF_MD5 = re.compile(r"[0-9a-f]{32}(-[0-9]+)?\Z")
@@ -48,16 +57,16 @@ _FRAGILE_IN_XML = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]|\A\s|\s\Z")
 
 
 class Stored(NamedTuple):
-    """What the store says of an object; `encrypted`: so that its ETag, which is without quotes, is no digest."""
+    """What the store reports about an object. `encrypted`: its ETag, which is without quotes, is not a digest."""
 
     etag: str
     encrypted: bool
     size: Optional[int] = None
 
     def contradicts(self, etag: str) -> bool:
-        """Return whether the ETag shows another content than that whose MD5 sums make `etag`.
+        """Return whether the ETag shows a different content than `etag`, which is made of MD5 sums.
 
-        One of another form shows nothing: some stores make their own up where they computed no MD5.
+        A different form proves nothing: some stores make up an ETag if they computed no MD5.
         """
         ours, others = _OF_MD5.match(etag), _OF_MD5.match(self.etag)
         if self.encrypted or ours is None or others is None or bool(ours.group(1)) != bool(others.group(1)):
@@ -66,15 +75,15 @@ class Stored(NamedTuple):
 
 
 class _Small(NamedTuple):
-    """What makes small requests: over kept connections first, where it can."""
+    """The senders of small requests: over kept connections first, if possible."""
 
-    direct: Optional[Direct]
+    signed: Optional[SignedClient]
     objects: Objects
     listing: Listing
 
 
 class Reader(Protocol):
-    """A file that can only be read forward, and then knows the ETag that its upload in parts gets."""
+    """A file that can only be read forward, and then knows the ETag of its upload in parts."""
 
     def read(self, amount: int = -1) -> bytes: ...
 
@@ -91,21 +100,21 @@ class Store:
         prefix: str,
         *,
         acl: bool,
-        address: Optional[Address] = None,
+        endpoint: Optional[Endpoint] = None,
     ) -> None:
-        """Name the bucket; `prefix` is empty or ends with a slash; with `acl` each object gets a canned ACL.
+        """Send no request yet; `prefix` is empty or ends with a slash; with `acl` each object gets a canned ACL.
 
-        `make_client` returns a boto3 client, and is called when one is needed: at once to learn where requests go to,
-        or, where `address` says that, for the first request that is not made without boto3. What it raises comes out
-        of the method that was called.
+        `make_client` returns a boto3 client. It is called when a client is needed: at once to find out where requests
+        go or, if `endpoint` says so, for the first request that needs boto3. Its errors are raised by the method that
+        was called.
         """
         self.bucket = bucket
         self.prefix = prefix
         self.requests: Counter[str] = Counter()
         self._make_client = make_client
         self._client: Any = None
-        self._call = Calls(self.connect, bucket)
-        self._address = address
+        self._call = BucketClient(self.connect, bucket)
+        self._endpoint = endpoint
         self._small: Optional[_Small] = None
         self._client_lock = threading.Lock()
         self._acl = acl
@@ -114,44 +123,44 @@ class Store:
         self._count_lock = threading.Lock()
 
     def connect(self) -> Any:
-        """Make the client where there is none yet, and return it."""
+        """Create the client if there is none yet, and return it."""
         with self._client_lock:
             if self._client is None:
                 client = self._make_client()
                 client.meta.events.register("before-send.s3", self._count)
                 client.meta.events.register("before-sign.s3.DeleteObjects", self._add_md5)
-                if self._address is None:
-                    # Before any other thread has the client: one that is asked where it sends to can send nothing then.
-                    self._address = address_of(client, self.bucket)
+                if self._endpoint is None:
+                    # Before any other thread has the client: it can't send while it is asked for its endpoint.
+                    self._endpoint = endpoint_of(client, self.bucket)
                 self._client = client
         return self._client
 
     def close(self) -> None:
-        """Close the connections that are kept without boto3."""
-        if self._small is not None and self._small.direct is not None:
-            self._small.direct.close()
+        """Close the kept connections that do not belong to boto3."""
+        if self._small is not None and self._small.signed is not None:
+            self._small.signed.close()
 
-    def address(self) -> Optional[Address]:
-        """Return where requests can be sent to without boto3, None if they can't."""
-        if self._address is None:
+    def endpoint(self) -> Optional[Endpoint]:
+        """Return where requests can be sent without boto3; None if they can't."""
+        if self._endpoint is None:
             self.connect()
-        return self._address
+        return self._endpoint
 
-    def keys(self) -> Keys:
-        """Return the keys of the moment."""
-        return keys_of(self.connect())
+    def keys(self) -> Credentials:
+        """Return the current credentials."""
+        return credentials_of(self.connect())
 
     def take_requests(self) -> Counter[str]:
-        """Return the requests by operation since the last call."""
+        """Return the number of requests by operation since the last call."""
         with self._count_lock:
             taken = Counter(self.requests)
             self.requests.clear()
         return taken
 
     def put(self, key: str, body: bytes, md5: bytes, headers: Headers, exposure: Exposure) -> Stored:
-        """Store a small body in one request, with its exposure; `md5` is its digest, which the store checks."""
+        """Store a small body in one request, with its exposure. `md5` is its digest, which the store checks."""
         arguments = self._arguments(headers, exposure)
-        # A store that is asked for its own checksums gets those: some refuse a request with two of them.
+        # If the store's own checksums are wanted, only those are sent: some stores refuse a request with two.
         if getattr(self.connect().meta.config, "request_checksum_calculation", None) != "when_supported":
             arguments["ContentMD5"] = base64.b64encode(md5).decode()
         answer = self._call("PutObject", "put_object", Key=self._name(key), Body=body, **arguments)
@@ -162,7 +171,7 @@ class Store:
     ) -> Optional[Stored]:
         """Store a large body in parts of `part_bytes`, with its exposure. Parts of a failed upload are removed.
 
-        Returns what is there then, None where the upload may not have come to its end, so that it may be an older one.
+        Returns what is stored afterwards; None if the upload may be incomplete, so that the object may be an older one.
         """
         from boto3.s3.transfer import TransferConfig
 
@@ -178,21 +187,22 @@ class Store:
                 Config=config,
             )
         except NotFoundError as error:
-            # It may have been completed already, only that the answer was lost. Or somebody has ended it.
+            # It may already be complete, with a lost response. Or somebody has aborted it.
             if error.code != "NoSuchUpload":
                 raise
             ended = False
         stored = self.head(key)
         if stored is None:
-            raise NotFoundError("PutObject: the object is gone right after it was stored", operation="PutObject")
+            raise NotFoundError("the object is gone right after it was stored", operation="PutObject")
         return stored if ended or stored.etag == body.etag() else None
 
     def unfinished(self, beginning: str = "") -> Iterator[tuple[str, str]]:
-        """Yield key and id of the multipart uploads under way to keys with this beginning; none if it may not ask.
+        """Yield key and ID of unfinished multipart uploads to keys with this prefix; none if the key may not list them.
 
-        MinIO tells only those of the very key.
+        MinIO lists only those of exactly this key.
         """
         after: dict[str, str] = {}
+        pages, seen = Pages("ListMultipartUploads"), set[tuple[str, str]]()
         while True:
             try:
                 page = self._call(
@@ -200,44 +210,53 @@ class Store:
                 )
             except (PermissionDeniedError, UnsupportedError, NotFoundError):
                 return
-            for upload in page.get("Uploads") or []:
-                yield upload["Key"][len(self.prefix) :], upload["UploadId"]
-            if not page.get("IsTruncated"):
+            found = {(str(upload.get("Key")), str(upload.get("UploadId"))) for upload in page.get("Uploads") or []}
+            more = bool(page.get("IsTruncated"))
+            marks = {"KeyMarker": page.get("NextKeyMarker"), "UploadIdMarker": page.get("NextUploadIdMarker")}
+            pages.took(tuple(marks.values()) if more else None, new=not found <= seen)
+            for key, upload_id in sorted(found - seen):
+                if key.startswith(self.prefix):
+                    yield key[len(self.prefix) :], upload_id
+            if not more:
                 return
-            after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+            seen |= found
+            after = {name: mark for name, mark in marks.items() if mark}
+            if "KeyMarker" not in after:
+                raise pages.no_token()
 
     def abort(self, key: str, upload_id: str) -> None:
-        """Remove the parts of an unfinished upload. One that is gone, or that it may not remove, is no error."""
+        """Remove the parts of an unfinished upload. It is not an error if they are gone or may not be removed."""
         with suppress(PermissionDeniedError, UnsupportedError, NotFoundError):
             self._call("AbortMultipartUpload", "abort_multipart_upload", Key=self._name(key), UploadId=upload_id)
 
     def drop_unfinished(self, key: str) -> None:
-        """Remove what unfinished uploads have left of `key`: no listing shows it, but it costs."""
+        """Remove the parts of unfinished uploads to `key`. No listing shows them, but they cost money."""
         for found, upload_id in list(self.unfinished(key)):
             if found == key:
                 self.abort(key, upload_id)
 
     def set_acl(self, key: str, exposure: Exposure) -> None:
-        """Set the canned ACL of an object. Raises NotFoundError where it is gone."""
+        """Set the canned ACL of an object; NotFoundError if it is gone."""
         self._requests().objects.set_acl(self._name(key), CANNED_ACL[exposure])
 
     def head(self, key: str) -> Optional[Stored]:
-        """Return what the store says of an object, None where it has none."""
+        """Return what the store reports about an object; None if there is none."""
         found = self.describe(key)
         return None if found is None else stored_as(found.etag, found.encrypted, found.size)
 
     def describe(self, key: str) -> Optional[Head]:
-        """Return what the store keeps beside an object's content, None where it is gone."""
+        """Return the headers of an object; None if it is gone."""
         return self._requests().objects.head(self._name(key))
 
     def acl(self, key: str) -> Optional[Acl]:
-        """Return the ACL of an object, None where it is gone."""
+        """Return the ACL of an object; None if it is gone."""
         return self._requests().objects.acl(self._name(key))
 
     def describe_anew(self, key: str, headers: Headers, exposure: Exposure, *, etag: str) -> str:
-        """Give an object other headers and its exposure, by a copy onto itself, and return its new ETag.
+        """Change an object's headers and exposure with a copy onto itself, and return its new ETag.
 
-        Raises S3Error with the code PreconditionFailed where the object is not the one with `etag` any more.
+        Raises:
+            S3Error: With the code PreconditionFailed, the object no longer has this `etag`.
         """
         answer = self._call(
             "CopyObject",
@@ -251,7 +270,7 @@ class Store:
         return str((answer.get("CopyObjectResult") or {}).get("ETag") or etag).strip('"')
 
     def delete(self, keys: Sequence[str]) -> dict[str, S3Error]:
-        """Delete up to `DELETE_BATCH` objects and return what went wrong, by key. A missing object is no error."""
+        """Delete up to `DELETE_BATCH` objects and return the failures by key. A missing object is not an error."""
         plain = [key for key in keys if not _FRAGILE_IN_XML.search(self._name(key))]
         if len(plain) > 1 and self._batches:
             try:
@@ -286,15 +305,18 @@ class Store:
         failed: dict[str, S3Error] = {}
         for error in answer.get("Errors") or []:
             code, key = str(error.get("Code") or ""), names.get(str(error.get("Key")))
-            if key is not None and code not in ("NoSuchKey", "404"):
-                failed[key] = translate(_AnsweredError(error), "DeleteObjects")
+            if code in ("NoSuchKey", "404"):
+                continue
+            if key is None:
+                return self._delete_each(keys)  # the store does not say (clearly) what it has not deleted
+            failed[key] = translate(_AnsweredError(error), "DeleteObjects")
         return failed
 
     def listing(self) -> Iterator[Listed]:
-        """Yield all objects below the prefix in the byte order of their keys, folder markers left out.
+        """Yield all objects below the prefix in the byte order of their keys, without folder markers.
 
         Raises:
-            SyncError: the store lists in another order.
+            SyncError: The store lists in a different order.
         """
         return listed(self._page)
 
@@ -309,9 +331,10 @@ class Store:
         objects = [
             Listed(found.key[start:], found.size, found.etag, found.modified)
             for found in page.objects
-            if len(found.key) > start and not found.key.endswith("/")
+            if len(found.key) > start and not found.key.endswith("/") and found.key.startswith(self.prefix)
         ]
-        return Page(objects, [prefix[start:] for prefix in page.prefixes], page.token)
+        last = page.objects[-1].key[start:] if page.objects else ""
+        return Page(objects, [prefix[start:] for prefix in page.prefixes], page.token, last)
 
     def _name(self, key: str) -> str:
         return self.prefix + key
@@ -326,14 +349,14 @@ class Store:
         return {name: value for name, value in arguments.items() if value}
 
     def _requests(self) -> _Small:
-        """Return what small requests are made by, once there is one to be made."""
-        address = self.address()
+        """Return the senders of small requests, created when first needed."""
+        endpoint = self.endpoint()
         with self._client_lock:
             if self._small is None:
-                direct = None
-                with suppress(OSError, ValueError):  # of certificates that can't be read: boto3 says it best
-                    direct = Direct(address, self.keys, self._note) if address else None
-                self._small = _Small(direct, Objects(direct, self._call), Listing(direct, self._call))
+                signed = None
+                with suppress(OSError, ValueError):  # unreadable certificates: boto3's error explains them
+                    signed = SignedClient(endpoint, self.keys, self._note) if endpoint else None
+                self._small = _Small(signed, Objects(signed, self._call), Listing(signed, self._call))
             return self._small
 
     def _count(self, event_name: str, **_arguments: Any) -> None:
@@ -356,7 +379,7 @@ class Store:
 
 
 class _AnsweredError(Exception):
-    """One key's error in the answer to a batch, in the shape of botocore's ClientError."""
+    """The error of one key in the response to a batch, in the form of botocore's ClientError."""
 
     def __init__(self, error: dict[str, Any]) -> None:
         super().__init__(str(error.get("Code")))
@@ -370,5 +393,5 @@ def _stored(answer: dict[str, Any]) -> Stored:
 
 
 def stored_as(etag: str, encrypted: bool, size: Optional[int] = None) -> Stored:
-    """Return what an object's ETag says of it; `encrypted`: so that the ETag is no digest (`hides_digest`)."""
+    """Return what an object's ETag says about it; `encrypted`: the ETag is not a digest (`hides_digest`)."""
     return Stored(etag.strip('"'), encrypted, size)

@@ -2,40 +2,46 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Worker processes, from the parent's side: given orders, and asked what came of them."""
+"""Worker processes, from the parent's side."""
 
 from __future__ import annotations
 
 import os
 import selectors
+import traceback
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
-from typing import Callable, final
+from typing import Callable, Optional, final
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.execution.executor import Executor
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.execution.upload import failed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     Failure,
     Outcome,
+    SyncError,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.channel import Channel
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.child import Children, set_to_work
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.messages import (
-    Job,
-    Mailbox,
-    News,
-    Order,
-)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Traffic
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.send import Performer
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.upload import failed
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.worker import Connect, Worker
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.messages import (
+    Job,
+    ResultBatch,
+    Task,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.threads import Connect
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.transfer import IDLE_SECONDS
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.worker import Worker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
 MOST_WORKERS = 4
 _QUEUED_PER_FILE = 2
 _LEAST_QUEUED = 32
 _AT_ONCE = 32
+_BROKEN = "the process that was to send it failed"
 _LOST = Failure("the process that sent it was ended from outside; run again, and it is sent once more")
 
 
@@ -44,7 +50,7 @@ class Workers(Children):
     """Processes that send."""
 
     def __init__(self, number: int, connect: Connect) -> None:
-        """Fork them; see `Children`. `connect` is called in one that needs a store of its own."""
+        """Fork the processes; see `Children`. `connect` is called in a process that needs its own store."""
         super().__init__(number, partial(_work, connect))
 
     def __enter__(self) -> Workers:
@@ -52,37 +58,47 @@ class Workers(Children):
 
     @classmethod
     def for_files(cls, files: int, connect: Connect) -> Workers:
-        """Fork as many as this machine has use for, when so many files may be under way at once."""
+        """Fork as many processes as are useful on this machine with this number of files at once."""
         return cls(max(1, min(len(os.sched_getaffinity(0)), MOST_WORKERS, files)), connect)
 
 
-def _work(connect: Connect, mailbox: Mailbox, root: int, job: Job, early: list[list[Order]]) -> None:
-    """Be a worker process."""
+def _work(connect: Connect, channel: Channel, root: int, job: Job, early: list[list[Task]]) -> None:
+    """Work as a worker process."""
     try:
-        Worker(mailbox, job, Source.inherited(job.src, root), connect, early).run()
+        Worker(channel, job, Source.inherited(job.src, root), connect, early).run()
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to know
         with suppress(OSError):
-            mailbox.socket.setblocking(True)
-            mailbox.post(News([], broken=f"{type(error).__name__}: {error}"))
+            channel.socket.setblocking(True)
+            channel.send(ResultBatch([], broken=_cause(error)))
+
+
+def _cause(error: Exception) -> str:
+    """Return what ended a process, without words of the error that may contain a header or a key."""
+    if isinstance(error, (S3Error, SyncError, OSError)):
+        return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}" if frames else ""
+    advice = "; check that the credentials contain only ASCII characters" if isinstance(error, UnicodeError) else ""
+    return f"{type(error).__name__}{place}{advice}"
 
 
 class ProcessTransfer:
-    """Does actions in worker processes; deletions, which are few requests, in this one."""
+    """Does actions in worker processes, and deletions, which are few requests, in this process."""
 
     def __init__(
-        self, workers: Workers, make_job: Callable[[], Job], source: Source, performer: Performer, traffic: Traffic
+        self, workers: Workers, make_job: Callable[[], Job], source: Source, executor: Executor, traffic: Traffic
     ) -> None:
-        """`make_job` is called when the first action comes, so that a run without one needs no client."""
+        """`make_job` is called with the first action, so that a run without actions needs no client."""
         self._make_job = make_job
         self._source = source
-        self._performer = performer
+        self._executor = executor
         self._traffic = traffic
         self._room = 0
-        self._mailboxes = list(workers.mailboxes)
-        self._under_way: dict[Mailbox, dict[int, Action]] = {mailbox: {} for mailbox in self._mailboxes}
+        self._channels = list(workers.channels)
+        self._under_way: dict[Channel, dict[int, Action]] = {channel: {} for channel in self._channels}
         self._broken = ""
 
-    def run(self, actions: Iterable[Action]) -> Generator[Outcome, None, None]:
+    def run(self, actions: Iterable[Action]) -> Generator[Optional[Outcome], None, None]:
         """Do all actions; see `Transfer`."""
         numbered = enumerate(actions)
         first = next(numbered, None)
@@ -91,71 +107,75 @@ class ProcessTransfer:
         self._begin()
         source = chain((first,), numbered)
         selector = selectors.DefaultSelector()
-        for mailbox in self._mailboxes:
-            selector.register(mailbox.socket, selectors.EVENT_READ, mailbox)
+        for channel in self._channels:
+            selector.register(channel.socket, selectors.EVENT_READ, channel)
         with selector:
             more = True
-            while self._mailboxes:
+            while self._channels:
                 more = more and self._give(source)
                 if not more and not any(self._under_way.values()):
                     return
-                for mailbox in self._mailboxes:
-                    events = selectors.EVENT_READ | (selectors.EVENT_WRITE if mailbox.waiting else 0)
-                    selector.modify(mailbox.socket, events, mailbox)
-                hungry = more and any(self._room_of(mailbox) for mailbox in self._mailboxes)
-                for key, events in selector.select(0 if hungry else None):
+                for channel in self._channels:
+                    events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.waiting else 0)
+                    selector.modify(channel.socket, events, channel)
+                hungry = more and any(self._room_of(channel) for channel in self._channels)
+                ready = selector.select(0 if hungry else IDLE_SECONDS)
+                if not ready:
+                    yield None
+                for key, events in ready:
                     yield from self._attend(key.data, events, selector)
             for _number, action in source:
                 yield failed(action, Failure(f"no process is left to send it {self._broken}".rstrip(), systemic=True))
 
     def delete(self, actions: list[Action]) -> list[Outcome]:
         """Delete one batch of objects."""
-        return self._performer.delete(actions)
+        return self._executor.delete(actions)
 
     def _begin(self) -> None:
         job = self._make_job()
         self._room = max(job.most * _QUEUED_PER_FILE, _LEAST_QUEUED)
-        for mailbox in list(self._mailboxes):
+        for channel in list(self._channels):
             try:
-                set_to_work(mailbox, self._source.descriptor, job)
+                set_to_work(channel, self._source.descriptor, job)
             except OSError:
-                self._drop(mailbox)
+                self._drop(channel)
 
     def _give(self, source: Iterator[tuple[int, Action]]) -> bool:
-        """Hand some actions to the worker with the most room; return whether there may be more of them."""
-        mailbox = max(self._mailboxes, key=self._room_of, default=None)
-        if mailbox is None or not self._room_of(mailbox):
+        """Give some actions to the worker with the most room; return whether there may be more."""
+        channel = max(self._channels, key=self._room_of, default=None)
+        if channel is None or not self._room_of(channel):
             return True
-        orders = [Order(number, action) for number, action in islice(source, min(_AT_ONCE, self._room_of(mailbox)))]
-        if not orders:
+        tasks = [Task(number, action) for number, action in islice(source, min(_AT_ONCE, self._room_of(channel)))]
+        if not tasks:
             return False
-        self._under_way[mailbox].update(orders)
-        with suppress(OSError):  # its end is noticed by reading
-            mailbox.post(orders)
+        self._under_way[channel].update(tasks)
+        with suppress(OSError):  # reading shows that it has ended
+            channel.send(tasks)
         return True
 
-    def _room_of(self, mailbox: Mailbox) -> int:
-        return max(0, self._room - len(self._under_way[mailbox]))
+    def _room_of(self, channel: Channel) -> int:
+        return max(0, self._room - len(self._under_way[channel]))
 
-    def _attend(self, mailbox: Mailbox, events: int, selector: selectors.BaseSelector) -> Iterator[Outcome]:
-        under_way = self._under_way[mailbox]
+    def _attend(self, channel: Channel, events: int, selector: selectors.BaseSelector) -> Iterator[Outcome]:
+        under_way = self._under_way[channel]
         try:
             if events & selectors.EVENT_WRITE:
-                mailbox.flush()
+                channel.flush()
             if events & selectors.EVENT_READ:
-                for news in mailbox.receive():
-                    self._broken = news.broken or self._broken
-                    if news.traffic is not None:
-                        self._traffic.add(news.traffic)
-                    for done in news.done:
-                        yield done.outcome(under_way.pop(done.number))
+                for batch in channel.receive():
+                    self._broken = batch.broken or self._broken
+                    if batch.traffic is not None:
+                        self._traffic.add(batch.traffic)
+                    for result in batch.results:
+                        yield result.outcome(under_way.pop(result.number))
         except (EOFError, OSError):
-            selector.unregister(mailbox.socket)
-            self._drop(mailbox)
-            # What it was doing stays pending in the journal, and so is done again by the next run.
+            selector.unregister(channel.socket)
+            self._drop(channel)
+            # Its actions stay pending in the journal, so the next run repeats them.
+            lost = Failure(f"{_BROKEN} ({self._broken})", systemic=True) if self._broken else _LOST
             for action in under_way.values():
-                yield failed(action, _LOST)
+                yield failed(action, lost)
             under_way.clear()
 
-    def _drop(self, mailbox: Mailbox) -> None:
-        self._mailboxes.remove(mailbox)
+    def _drop(self, channel: Channel) -> None:
+        self._channels.remove(channel)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The system call openat2 (Linux 5.6), which opens a path in one step and follows no symlink on its way."""
+"""The system call openat2 (Linux 5.6), which opens a path in one step without following symlinks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOT_SERVED = (errno.ENOSYS, errno.EPERM, errno.E2BIG, errno.EINVAL, errno.EAGAI
 
 
 class UnknownCallError(Exception):
-    """The kernel does not serve this call; the path can be opened part by part."""
+    """The kernel does not support this call; the path can be opened part by part."""
 
 
 class _OpenHow(ctypes.Structure):
@@ -48,7 +48,7 @@ _LIBC = _loaded()
 
 @lru_cache(maxsize=16)
 def _how(flags: int) -> Any:
-    """Return a reference to what the kernel reads, and only reads, so that it can be used again."""
+    """Return a reference to a structure that the kernel only reads, so it can be used again."""
     return ctypes.byref(_OpenHow(flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH))
 
 

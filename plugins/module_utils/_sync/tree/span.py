@@ -12,14 +12,14 @@ from typing import NamedTuple, Optional
 
 
 class Span(NamedTuple):
-    """The keys that come after `after`, up to and with `until`; None: to the end. In the byte order of keys."""
+    """The keys after `after`, up to and including `until`; None: to the end. In the byte order of keys."""
 
     after: str = ""
     until: Optional[str] = None
 
     @classmethod
     def between(cls, cuts: Sequence[str]) -> list[Span]:
-        """Return the spans that are parted by `cuts`, which are in order."""
+        """Return the spans between `cuts`, which are in order."""
         return [cls(after, until) for after, until in zip(("", *cuts), (*cuts, None))]
 
     def part_of(self, folder: str, names: list[str]) -> list[str]:

@@ -15,12 +15,14 @@ from itertools import islice
 from typing import Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    MOST_NS,
     Entry,
     Item,
-    Problem,
-    ProblemKind,
+    PathProblem,
+    PathProblemKind,
+    storable_ns,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import NotAFileError, Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.span import EVERYTHING, Span
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
@@ -36,19 +38,24 @@ _Open = tuple[int, str, Iterator[str]]
 
 
 class Tree:
-    """All regular files below a source, as `Entry`, and what could not be offered as one, as `Problem`.
+    """All regular files below a source, as `Entry`, and everything that can't be offered as one, as `PathProblem`.
 
     No symlink is followed, not even one to a file inside the tree: the same file would be sent under two names, and a
-    link's mode says nothing of who may read it. Each one comes up as a problem.
+    link's mode does not show who may read it. Each one is a problem.
+
+    Attributes:
+        linked: Whether a file with several names (hard links) was met.
     """
 
     complete = True
 
-    def __init__(self, source: Source, *, prefix_bytes: int = 0, span: Span = EVERYTHING) -> None:
-        """Walk that part of `source` whose keys are in `span`.
+    def __init__(self, source: Source, *, prefix_bytes: int = 0, span: Span = EVERYTHING, below: bytes = b"") -> None:
+        """Walk the part of `source` whose keys are in `span`, and below the folder `below`, which ends with a slash.
 
-        `prefix_bytes` is the length of the key prefix, which counts against the limit of a key.
+        `prefix_bytes` is the length of the key prefix, which counts against the maximum length of a key.
         """
+        self.linked = False
+        self._below = below
         self._source = source
         self._span = span
         self._limit = MAX_KEY_BYTES - prefix_bytes
@@ -57,13 +64,15 @@ class Tree:
         """Yield items in the byte order of their keys.
 
         A folder is sorted as `name/`, as S3 sorts: `a-b` comes before `a/b`, though `a` comes before `a-b`. Names are
-        sorted as text, which is the order of their bytes in UTF-8; those that are no UTF-8 become no keys.
+        sorted as text, which is the order of their bytes in UTF-8. Names that are not UTF-8 can't be keys.
         """
-        # A run that changes nothing spends most of its time here, so as little as possible is done for each file.
+        # A run without changes spends most of its time here, so it does as little as possible per file.
         stack: list[_Open] = []
         limit, lstat, new = self._limit, os.lstat, tuple.__new__
+        least, most = -MOST_NS, MOST_NS
+        other_names = 0
         try:
-            problem = self._enter(None, "", stack)
+            problem = self._enter(None, self._below.decode(errors="surrogateescape"), stack)
             if problem is not None:
                 yield problem
             while stack:
@@ -76,7 +85,7 @@ class Tree:
                             yield problem
                         break
                     if len(key) > limit or not key.isascii():
-                        problem = self._bad_key(key)
+                        problem = bad_key(key, limit)
                         if problem is not None:
                             yield problem
                             continue
@@ -85,54 +94,75 @@ class Tree:
                     except FileNotFoundError:
                         continue
                     except OSError as error:
-                        yield Problem(key, ProblemKind.UNREADABLE, error.strerror or "", folder=False)
+                        yield PathProblem(key, PathProblemKind.UNREADABLE, error.strerror or "", folder=False)
                         continue
                     mode = status.st_mode
                     if not stat.S_ISREG(mode):
-                        yield _no_file(folder, name, key, mode)
+                        yield no_file(folder, name, key, mode)
                         continue
-                    # As entry_of does, but without a call.
-                    yield new(Entry, (key, status.st_size, status.st_mtime_ns, status.st_ctime_ns, mode & 0o7777))
+                    mtime_ns = status.st_mtime_ns
+                    other_names |= status.st_nlink - 1
+                    # Like entry_of, but without a call.
+                    yield (
+                        new(Entry, (key, status.st_size, mtime_ns, status.st_ctime_ns, mode & 0o7777))
+                        if least < mtime_ns < most
+                        else entry_of(key, status)
+                    )
                 else:
                     os.close(folder)
                     stack.pop()
         finally:
+            self.linked = other_names > 0
             for folder, _path, _names in stack:
                 os.close(folder)
 
-    def _enter(self, parent: int | None, path: str, stack: list[_Open]) -> Optional[Problem]:
-        """Open a folder and put it on the stack, or return why that can't be; one that is gone is no problem."""
+    def _enter(self, parent: int | None, path: str, stack: list[_Open]) -> Optional[PathProblem]:
+        """Open a folder and put it on the stack, or return why that is not possible; a missing folder is no problem."""
+        if not self._source.present:
+            return None
         if not path.isascii() and not _is_text(path):
-            return Problem(_shown(path), ProblemKind.BAD_NAME, "the name is not UTF-8", folder=True)
+            return PathProblem(_shown(path), PathProblemKind.BAD_NAME, "the name is not UTF-8", folder=True)
+        if len(path) > self._limit or (not path.isascii() and len(path.encode()) > self._limit):
+            # No file below it has a key. Each level keeps a folder open, so a deep one would take all descriptors.
+            return _long(path, folder=True)
         try:
-            folder = self._source.open_folder(parent, path[path.rfind("/", 0, -1) + 1 : -1])
-        except FileNotFoundError:
+            if parent is None:
+                folder = self._source.open_path(self._below)
+            else:
+                folder = self._source.open_folder(parent, path[path.rfind("/", 0, -1) + 1 : -1])
+        except (FileNotFoundError, NotAFileError):
             return None
         except OSError as error:
-            return Problem(path, ProblemKind.UNREADABLE, error.strerror or "", folder=True)
+            return PathProblem(path, PathProblemKind.UNREADABLE, error.strerror or "", folder=True)
         try:
             names = _sorted_names(folder, path, self._span)
         except OSError as error:
             os.close(folder)
-            return Problem(path, ProblemKind.UNREADABLE, error.strerror or "", folder=True)
+            return PathProblem(path, PathProblemKind.UNREADABLE, error.strerror or "", folder=True)
         stack.append((folder, path, names))
         return None
 
-    def _bad_key(self, key: str) -> Optional[Problem]:
-        if not _is_text(key):
-            return Problem(_shown(key), ProblemKind.BAD_NAME, "the name is not UTF-8", folder=False)
-        if len(key.encode()) > self._limit:
-            return Problem(key, ProblemKind.LONG_KEY, f"the key is longer than {MAX_KEY_BYTES} bytes", folder=False)
-        return None
+
+def bad_key(key: str, limit: int) -> Optional[PathProblem]:
+    """Return why a path can't be a key of at most `limit` bytes; None if it can."""
+    if not _is_text(key):
+        return PathProblem(_shown(key), PathProblemKind.BAD_NAME, "the name is not UTF-8", folder=False)
+    return _long(key, folder=False) if len(key.encode()) > limit else None
+
+
+def _long(path: str, *, folder: bool) -> PathProblem:
+    detail = f"the key is longer than {MAX_KEY_BYTES} bytes"
+    return PathProblem(path, PathProblemKind.LONG_KEY, detail, folder=folder)
 
 
 def entry_of(key: str, status: os.stat_result) -> Entry:
-    """Return the entry of `key` from what lstat or fstat says of its file."""
-    return Entry(key, status.st_size, status.st_mtime_ns, status.st_ctime_ns, stat.S_IMODE(status.st_mode))
+    """Return the entry of `key` from the lstat or fstat of its file."""
+    mtime_ns, ctime_ns = storable_ns(status.st_mtime_ns), storable_ns(status.st_ctime_ns)
+    return Entry(key, status.st_size, mtime_ns, ctime_ns, stat.S_IMODE(status.st_mode))
 
 
 def _sorted_names(folder: int, path: str, span: Span) -> Iterator[str]:
-    """Return the names in a folder that are in a span, in order, those of folders with a slash at their end."""
+    """Return the names in a folder that are in a span, in order, with a slash after names of folders."""
     packed: list[str] = []
     with os.scandir(folder) as found:
         while True:
@@ -155,7 +185,7 @@ def _sorted_names(folder: int, path: str, span: Span) -> Iterator[str]:
 
 
 def _merged(packed: list[str]) -> Iterator[str]:
-    """Yield the names of texts that are in order each, all of them in order."""
+    """Yield the names of texts, each of which is in order, in the order of all of them."""
     texts = [_Unpacking(text) for text in packed]
     while texts:
         # Up to here, all of them have been unpacked: so the rest of no text comes before it.
@@ -195,20 +225,20 @@ def _native(name: str) -> bytes:
     return name.encode(errors="surrogateescape")
 
 
-def _no_file(folder: int, name: str, key: str, mode: int) -> Problem:
-    """Return what a path is that is neither file nor folder; a link to a folder hides whatever was below its name.
+def no_file(folder: int, name: str, key: str, mode: int) -> PathProblem:
+    """Return what a path is that is neither a file nor a folder. A link to a folder hides everything below its name.
 
-    So may one that leads nowhere: what it leads to may be a disk that is not mounted.
+    So may a broken link: its target may be on a disk that is not mounted.
     """
     if not stat.S_ISLNK(mode):
-        return Problem(key, ProblemKind.SPECIAL_FILE, "neither a file nor a folder", folder=False)
+        return PathProblem(key, PathProblemKind.SPECIAL_FILE, "neither a file nor a folder", folder=False)
     try:
         leads_to_folder = stat.S_ISDIR(os.stat(_native(name), dir_fd=folder).st_mode)
     except OSError as error:
-        return Problem(key + "/", ProblemKind.BROKEN_SYMLINK, error.strerror or "", folder=True)
+        return PathProblem(key + "/", PathProblemKind.BROKEN_SYMLINK, error.strerror or "", folder=True)
     if leads_to_folder:
-        return Problem(key + "/", ProblemKind.SYMLINKED_FOLDER, "symlinks are not followed", folder=True)
-    return Problem(key, ProblemKind.SYMLINK, "symlinks are not followed", folder=False)
+        return PathProblem(key + "/", PathProblemKind.SYMLINKED_FOLDER, "symlinks are not followed", folder=True)
+    return PathProblem(key, PathProblemKind.SYMLINK, "symlinks are not followed", folder=False)
 
 
 def _is_text(path: str) -> bool:

@@ -35,7 +35,7 @@ class Connection:
         self.resets += 1
 
 
-class Host(s3_sync.ActionModule):
+class ActionOnHost(s3_sync.ActionModule):
     """The plugin, with a host's answers in `looks`, and modules' results in `results`; time passes by sleeping."""
 
     def __init__(self, monkeypatch, args=None, *, looks=(), results=(), **task):
@@ -44,6 +44,7 @@ class Host(s3_sync.ActionModule):
         )
         self._VALID_ARGS = frozenset()
         self._connection = Connection()
+        self._templar = SimpleNamespace(template=lambda value: value)
         self._looks, self._results = list(looks), list(results)
         self.modules, self.commands, self.shown, self.warned = [], [], [], []
         self.now = 1000.0
@@ -83,9 +84,9 @@ class Host(s3_sync.ActionModule):
         return self.run(task_vars={"inventory_hostname": "web1"})
 
 
-def test_the_result_is_the_modules_own_and_the_job_is_removed(monkeypatch):
+def test_returns_the_result_of_the_module_and_removes_the_job(monkeypatch):
     added = {"ansible_job_id": "j1.2", "started": True, "finished": True, "results_file": "f", "stderr": "deprecated!"}
-    host = Host(
+    host = ActionOnHost(
         monkeypatch, {"src": "/x"}, looks=[seen(), seen("-")], results=[{**RESULT, **added, "stderr_lines": []}]
     )
     assert host.go() == RESULT
@@ -100,9 +101,25 @@ def test_the_result_is_the_modules_own_and_the_job_is_removed(monkeypatch):
     assert host.texts() == [], "a short run is not worth a line"
 
 
-def test_a_long_run_is_shown_and_how_to_resume_comes_first(monkeypatch):
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [("other", "raise max_delete_percent"), ("a.b.mastodon_s3", "raise mastodon_s3_max_delete_percent")],
+)
+def test_an_error_in_the_role_names_the_variable(monkeypatch, role, said):
+    result = {"failed": True, "msg": "raise max_delete_percent", "exception": "raise max_delete_percent"}
+    host = ActionOnHost(monkeypatch, looks=[seen("-")], results=[result])
+    variables = {
+        "ansible_role_name": role,
+        "__mastodon_s3_option_names": {"max_delete_percent": "mastodon_s3_max_delete_percent"},
+    }
+    done = host.run(task_vars=variables)
+    assert done["msg"] == said
+    assert done.get("exception", said) == said
+
+
+def test_a_long_run_shows_progress_and_first_how_to_resume(monkeypatch):
     looks = [seen(), *(seen(snapshot=at(float(age), done_files=age)) for age in range(1, 60)), seen("-")]
-    host = Host(monkeypatch, looks=looks, results=[RESULT], delegate_to="db1")
+    host = ActionOnHost(monkeypatch, looks=looks, results=[RESULT], delegate_to="db1")
     host.go()
     texts = host.texts()
     assert all(text.startswith("[web1 -> db1] ") for text in texts)
@@ -122,8 +139,8 @@ def test_a_long_run_is_shown_and_how_to_resume_comes_first(monkeypatch):
         ({}, {"async_val": 300}, 300),
     ],
 )
-def test_where_nothing_is_shown_the_module_runs_plainly(monkeypatch, args, task, wrapped):
-    host = Host(monkeypatch, args, results=[RESULT], **task)
+def test_without_progress_the_module_runs_directly(monkeypatch, args, task, wrapped):
+    host = ActionOnHost(monkeypatch, args, results=[RESULT], **task)
     host._results_are_of_jobs = False
     assert host.go() == RESULT
     assert host.modules == [(None, None, wrapped, wrapped)]
@@ -139,8 +156,8 @@ def test_where_nothing_is_shown_the_module_runs_plainly(monkeypatch, args, task,
         {"aws_config": {"proxies": {"https": "http://user:hunter2@proxy"}}},
     ],
 )
-def test_a_secret_among_the_options_makes_no_job(monkeypatch, args):
-    host = Host(monkeypatch, args, results=[RESULT])
+def test_options_with_a_secret_are_not_run_as_a_job(monkeypatch, args):
+    host = ActionOnHost(monkeypatch, args, results=[RESULT])
     assert host.go() == RESULT
     assert [wrapped for _name, _args, wrapped, _limit in host.modules] == [0]
     (warning,) = host.warned
@@ -148,69 +165,69 @@ def test_a_secret_among_the_options_makes_no_job(monkeypatch, args):
     assert "hunter2" not in warning
 
 
-def test_a_lost_connection_is_borne_and_told_once(monkeypatch):
+def test_a_lost_connection_is_reported_once_and_tolerated(monkeypatch):
     lost = AnsibleConnectionFailure("no route")
     looks = [seen(), lost, lost, "", lost, seen(snapshot=at(1.0)), seen("-")]
-    host = Host(monkeypatch, looks=looks, results=[RESULT])
+    host = ActionOnHost(monkeypatch, looks=looks, results=[RESULT])
     assert host.go() == RESULT
     assert [text for text in host.texts() if "lost" in text] == [
-        "[web1] the connection is lost, trying again; the run on the host goes on"
+        "[web1] the connection is lost, trying again; the run on the host continues"
     ]
     assert "[web1] connected again" in host.texts()
     assert host._connection.resets == 4
 
 
-def test_a_connection_that_stays_lost_makes_the_host_unreachable(monkeypatch):
-    host = Host(monkeypatch, looks=[seen(), AnsibleConnectionFailure("no route")])
+def test_a_permanently_lost_connection_makes_the_host_unreachable(monkeypatch):
+    host = ActionOnHost(monkeypatch, looks=[seen(), AnsibleConnectionFailure("no route")])
     with pytest.raises(
-        AnsibleConnectionFailure, match=r"no connection for 15 min; the run on the host goes on.*no route"
+        AnsibleConnectionFailure, match=r"no connection for 15 min; the run on the host continues.*no route"
     ):
         host.go()
     assert 900 <= host.now - 1000 < 950
 
 
-def test_a_module_that_was_killed_is_a_failure_that_says_how_to_go_on(monkeypatch):
-    host = Host(monkeypatch, looks=[seen(), seen(alive="dead")])
+def test_a_killed_module_is_a_failure_with_a_remedy(monkeypatch):
+    host = ActionOnHost(monkeypatch, looks=[seen(), seen(alive="dead")])
     result = host.go()
     assert result["failed"] is True
     assert "run the task again" in result["msg"]
     assert 10 <= host.now - 1000 < 30
 
 
-def test_a_job_that_never_begins_is_given_up(monkeypatch):
-    host = Host(monkeypatch, looks=["s3_sync unfinished -\n\n"])
+def test_a_job_that_never_starts_fails(monkeypatch):
+    host = ActionOnHost(monkeypatch, looks=["s3_sync unfinished -\n\n"])
     assert host.go()["failed"] is True
     assert 120 <= host.now - 1000 < 140
 
 
-def test_a_job_that_cannot_be_started_is_the_result(monkeypatch):
-    host = Host(monkeypatch, results=[{"failed": True, "msg": "no interpreter"}])
+def test_a_job_that_cannot_be_started_fails(monkeypatch):
+    host = ActionOnHost(monkeypatch, results=[{"failed": True, "msg": "no interpreter"}])
     host._results_are_of_jobs = False
     assert host.go() == {"failed": True, "msg": "no interpreter"}
     assert host._task.async_val == 0
 
 
-def test_a_run_that_is_under_way_is_attached_to(monkeypatch):
+def test_attaches_to_a_running_copy(monkeypatch):
     busy = {"failed": True, "msg": "another run", "busy": {"process": 7, "progress": "/state/x.progress"}}
     other = [seen("-", "alive", at(float(age), 7, done_files=age)) for age in range(100, 130)]
     looks = [seen("-"), *other, seen("-", "alive", at(130.0, 7, stage=ENDED)), seen("-")]
-    host = Host(monkeypatch, looks=looks, results=[busy, RESULT])
+    host = ActionOnHost(monkeypatch, looks=looks, results=[busy, RESULT])
     assert host.go() == RESULT
     texts = host.texts()
-    assert "another run (process 7 on the host) is at work: attached to it" in texts[0]
+    assert "another run (process 7 on the host) is in progress: its progress is shown here" in texts[0]
     assert "files" in texts[1]
     assert len([module for module in host.modules if module[2]]) == 2
 
 
-def test_a_foreign_process_with_the_number_of_a_dead_run_is_not_awaited_for_ever(monkeypatch):
+def test_does_not_wait_for_a_process_that_reuses_a_pid(monkeypatch):
     busy = {"failed": True, "busy": {"process": 7, "progress": "/state/x.progress"}}
-    host = Host(
+    host = ActionOnHost(
         monkeypatch, looks=[seen("-"), *[seen("-", "alive", at(5.0, 7))] * 90, seen("-")], results=[busy, RESULT]
     )
     assert host.go() == RESULT
 
 
-def test_a_failure_of_the_modules_own_is_not_mistaken_for_another_run(monkeypatch):
+def test_a_failure_of_the_module_is_not_mistaken_for_another_run(monkeypatch):
     failed = {"failed": True, "msg": "no such bucket"}
-    host = Host(monkeypatch, looks=[seen("-")], results=[failed])
+    host = ActionOnHost(monkeypatch, looks=[seen("-")], results=[failed])
     assert host.go() == failed

@@ -52,7 +52,7 @@ def without_minio(monkeypatch):
 
 
 @pytest.mark.usefixtures("without_minio")
-def test_without_the_package_check_mode_predicts_from_nothing_and_warns(run):
+def test_without_the_package_check_mode_assumes_nothing_exists_and_warns(run):
     result = run(check=True)
     assert (result["changed"], result["exists"]) == (True, None)
     assert json.loads(json.dumps(result["diff"]["after"])).count("s3:GetObject") == 1
@@ -76,11 +76,11 @@ def test_without_the_package_it_fails_with_the_remedy(run, web):
         ({"policy": {"Statement": [{**STATEMENT, "Resource": "arn:aws:s3:::*"}]}}, "in every bucket"),
         ({"policy": None}, "policy"),
         ({"endpoint_url": "minio.example.com"}, "has no scheme"),
-        ({"profile": "p"}, "profile and access_key and secret_key are both set"),
+        ({"profile": "p"}, "profile, access_key and secret_key are all set"),
         ({"access_key": ""}, "access_key is empty"),
     ],
 )
-def test_what_can_not_be_right_is_refused_before_anything_is_asked(run, web, options, named):
+def test_invalid_options_are_refused_before_any_request(run, web, options, named):
     for check in (False, True):
         assert named in run(check=check, **options)["msg"]
     assert web.requests == []

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from ansible.module_utils import basic
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import Boto3MissingError
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_bucket_rules as under_test
 
 SECRET = "a-secret-that-shows-nowhere"
@@ -67,7 +67,7 @@ def without_boto3(monkeypatch):
 
 
 @pytest.mark.usefixtures("without_boto3")
-def test_without_boto3_check_mode_predicts_from_nothing_and_warns(run):
+def test_without_boto3_check_mode_assumes_nothing_exists_and_warns(run):
     result = run(check=True)
     assert result["changed"]
     assert result["policy"]["Statement"] == [OURS]
@@ -80,23 +80,23 @@ def test_without_boto3_it_fails_with_the_remedy(run):
     assert "python3-boto3" in run()["msg"]
 
 
-def test_a_bucket_that_is_not_there_yet(run, web):
+def test_a_missing_bucket(run, web):
     web.answer = error(404, "NoSuchBucket")
     assert run(check=True)["policy"]["Statement"] == [OURS]
     assert "the bucket does not exist" in run()["msg"]
 
 
-def test_what_is_no_store_is_not_taken_for_a_missing_bucket(run, web):
+def test_a_wrong_endpoint_is_not_a_missing_bucket(run, web):
     web.answer = answer(404, "<html>not found</html>")
     assert run(check=True)["failed"]
 
 
-def test_the_prediction_looks_at_protected_prefixes(run, web):
+def test_check_mode_checks_protected_prefixes(run, web):
     web.answer = error(404, "NoSuchBucket")
     assert "opens 'accounts/private/'" in run(check=True, protected_prefixes=["accounts/private/"])["msg"]
 
 
-def test_a_policy_that_is_right_is_left_alone(run, web):
+def test_a_correct_policy_is_not_changed(run, web):
     stored = {"Version": "2012-10-17", "Statement": [{**OURS, "Principal": {"AWS": ["*"]}}]}
     web.answer = answer(200, json.dumps(stored))
     result = run()
@@ -119,11 +119,11 @@ def test_a_policy_that_is_right_is_left_alone(run, web):
         ),
         ({"bucket": "s3://media"}, "is not a bucket's name"),
         ({"endpoint_url": "media.example.com"}, "has no scheme"),
-        ({"profile": "p"}, "profile and access_key and secret_key are both set"),
+        ({"profile": "p"}, "profile, access_key and secret_key are all set"),
         ({"aws_config": {"unheard_of": 1}}, "unheard_of"),
     ],
 )
-def test_what_can_not_be_right_is_refused_before_anything_is_asked(run, web, options, named):
+def test_invalid_options_are_refused_before_any_request(run, web, options, named):
     for check in (False, True):
         assert named in run(check=check, **options)["msg"]
     assert web.requests == []
@@ -133,7 +133,7 @@ CORS_RULE = {"ID": "FediverseMastodonS3Cors", "AllowedOrigins": ["*"], "AllowedM
 LIFECYCLE_RULE = {"ID": "FediverseMastodonS3AbortUploads", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
 
 
-def test_only_what_is_given_is_looked_at(run, web):
+def test_only_requested_settings_are_read(run, web):
     web.answer = error(404, "NoSuchCORSConfiguration")
     result = run(check=True, policy_statements=None, cors_rules=[CORS_RULE])
     assert result["changed"]
@@ -145,20 +145,20 @@ def test_only_what_is_given_is_looked_at(run, web):
     assert [request[1].partition("?")[2] for request in web.requests] == ["cors"]
 
 
-def test_all_parts_are_read_before_any_is_written(run, web):
+def test_all_settings_are_read_before_any_is_written(run, web):
     answers = {
         "policy": error(404, "NoSuchBucketPolicy"),
         "cors": error(404, "NoSuchCORSConfiguration"),
-        "lifecycle": error(403, "AccessDenied"),
+        "lifecycle": error(403, "SignatureDoesNotMatch"),
     }
     web.answer = lambda method, path, headers: answers[path.partition("?")[2]](method, path, headers)
     result = run(cors_rules=[CORS_RULE], lifecycle_rules=[LIFECYCLE_RULE])
-    assert "GetBucketLifecycleConfiguration: not allowed" in result["msg"]
+    assert "GetBucketLifecycleConfiguration: the secret key does not fit" in result["msg"]
     assert not result["changed"]
     assert {request[0] for request in web.requests} == {"GET"}
 
 
-def test_dates_of_others_do_not_trip_the_result(run, web):
+def test_dates_in_foreign_rules_are_accepted(run, web):
     web.answer = answer(
         200,
         "<LifecycleConfiguration><Rule><ID>old</ID><Prefix/><Status>Enabled</Status><Expiration>"
@@ -169,7 +169,7 @@ def test_dates_of_others_do_not_trip_the_result(run, web):
     assert "2030-01-01" in result["diff"]["before"]
 
 
-def test_a_store_without_such_rules_is_warned_of(run, web):
+def test_a_store_without_such_rules_gives_a_warning(run, web):
     web.answer = error(501, "NotImplemented")
     for check in (False, True):
         result = run(check=check, policy_statements=None, cors_rules=[CORS_RULE], lifecycle_rules=[LIFECYCLE_RULE])
@@ -178,3 +178,22 @@ def test_a_store_without_such_rules_is_warned_of(run, web):
         assert "Access-Control-Allow-Origin" in json.dumps(result["warnings"])
     result = run(state="absent", policy_statements=None, cors_rules=[CORS_RULE], lifecycle_rules=[LIFECYCLE_RULE])
     assert (result["changed"], result["unsupported"]) == (False, [])
+
+
+def test_a_key_without_bucket_rights_gives_a_warning(run, web):
+    web.answer = lambda method, path, headers: (
+        error(404, "NoSuchPolicyConfiguration") if "policy" in path else error(403, "AccessDenied")
+    )(method, path, headers)
+    result = run(check=True, cors_rules=[CORS_RULE], lifecycle_rules=[LIFECYCLE_RULE])
+    assert result["unsupported"] == ["cors", "lifecycle"]
+    assert json.dumps(result["warnings"]).count("AccessDenied") == 2
+    assert result["policy"]["Statement"] == [OURS]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "AccessDenied"), (503, "ServiceUnavailable"), (400, "X"), (404, "X")]
+)
+def test_a_policy_that_can_not_be_read_is_not_overwritten(run, web, status, code):
+    web.answer = error(status, code)
+    assert run(aws_config={"retries": {"total_max_attempts": 1}})["failed"]
+    assert {request[0] for request in web.requests} == {"GET"}

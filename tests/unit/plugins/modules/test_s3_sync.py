@@ -19,17 +19,18 @@ from ansible.module_utils.basic import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.fediverse.mastodon_s3.plugins.doc_fragments import place
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3 import client as client_module
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import Boto3MissingError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import (
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection import client as client_module
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import Boto3MissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
     ConnectionOptionsError,
     connection_argument_spec,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import Lock
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import sync_argument_spec
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.walkers import Walkers
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import late_writes
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import stamps
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_sync
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "support"))
@@ -49,7 +50,7 @@ except ImportError:
 REAL_CLIENT = client_module.s3_client
 
 
-class World:
+class ModuleWorld:
     def __init__(self, path, capsys):
         self.path, self.capsys = path, capsys
         self.src = path / "tree"
@@ -83,7 +84,7 @@ class World:
             "state_dir": str(self.path / "state"),
             "access_key": "key",
             "secret_key": "the-secret",
-            "settle_seconds": 0,
+            "minimum_age": 0,
         }
         with patch_module_args({**own, **params, **settings}), pytest.raises(SystemExit):
             s3_sync.main()
@@ -94,14 +95,16 @@ class World:
 
 @pytest.fixture
 def world(tmp_path, capsys, monkeypatch):
-    world = World(tmp_path, capsys)
+    world = ModuleWorld(tmp_path, capsys)
+    # What a test has just written is not read a second time because of that.
+    monkeypatch.setattr(stamps, "TICK_NS", -1)
     monkeypatch.setattr(client_module, "s3_client", world.client)
     # Another process would not see the bucket in this one's memory.
-    monkeypatch.setattr(s3_sync.Workers, "for_files", lambda *_arguments: nullcontext())
+    monkeypatch.setattr(Workers, "for_files", lambda *_arguments: nullcontext())
     return world
 
 
-def test_a_run_and_its_repetition(world):
+def test_a_run_is_idempotent(world):
     world.write("accounts/a.png", b"avatar")
     world.write("backups/secret.zip", b"archive")
     result = world.run(concurrency=3)
@@ -123,7 +126,7 @@ def test_exposure_decides_whether_acls_are_sent(world):
     assert world.s3.acls() == {"accounts/a.png": "none"}
 
 
-def test_failures_come_with_all_counts(world):
+def test_failures_include_all_counts(world):
     world.write("accounts/a.png")
     world.write("accounts/b.png")
 
@@ -140,7 +143,7 @@ def test_failures_come_with_all_counts(world):
     assert "accounts/b.png" in result["msg"]
 
 
-def test_mistakes_fail_before_anything_is_written(world):
+def test_invalid_options_fail_before_anything_is_written(world):
     world.write("accounts/a.png")
     result = world.run(key_prefix="/media")
     assert result["failed"] is True
@@ -155,7 +158,8 @@ def test_check_mode_needs_neither_boto3_nor_a_key(world, monkeypatch):
     monkeypatch.setattr(client_module, "_IMPORT_ERROR", "No module named 'boto3'")
     result = world.run(check=True)
     assert result["actions"]["upload"]["count"] == 1
-    assert "boto3 can't be imported" in json.dumps(result["warnings"])
+    assert result["bucket_checked"] is False
+    assert "boto3 can't be imported" not in json.dumps(result.get("warnings"))
     assert not (world.path / "state").exists()
     result = world.run()
     assert result["failed"] is True
@@ -164,6 +168,19 @@ def test_check_mode_needs_neither_boto3_nor_a_key(world, monkeypatch):
     result = world.run(check=True, **missing)
     assert result["actions"]["upload"]["count"] == 1
     assert "credentials_file" in json.dumps(result["warnings"])
+
+
+def test_check_mode_does_not_warn_of_a_key_that_a_task_before_it_would_write(world):
+    world.write("accounts/a.png")
+    env_file = world.path / ".env.production"
+    env_file.write_text("LOCAL_DOMAIN=social.example\nAWS_SECRET_ACCESS_KEY=\n")
+    options = {"access_key": None, "secret_key": None, "credentials_file": str(env_file)}
+    result = world.run(check=True, **options)
+    assert result["bucket_checked"] is False
+    assert "AWS_ACCESS_KEY_ID" not in json.dumps(result.get("warnings"))
+    assert result["actions"]["upload"]["count"] == 1
+    assert "sets no AWS_ACCESS_KEY_ID and no AWS_SECRET_ACCESS_KEY" in world.run(**options)["msg"]
+    assert world.run()["bucket_checked"] is True
 
 
 def test_warnings_are_shown(world, tmp_path):
@@ -178,7 +195,7 @@ def test_warnings_are_shown(world, tmp_path):
     assert "cache/b.png" in world.s3.objects
 
 
-def test_the_documentation_tells_the_arguments():
+def test_the_documentation_describes_the_arguments():
     shared, own = yaml.safe_load(place.ModuleDocFragment.DOCUMENTATION), yaml.safe_load(s3_sync.DOCUMENTATION)
     documented = {**shared["options"], **own["options"]}
     spec = sync_argument_spec()
@@ -191,7 +208,7 @@ def test_the_documentation_tells_the_arguments():
                 assert documented[name].get(field) == wanted, (name, field)
 
 
-def test_the_documentation_tells_the_result(world):
+def test_the_documentation_describes_the_result(world):
     world.write("accounts/a.png")
     world.run()
     (world.src / "accounts/a.png").unlink()
@@ -202,7 +219,7 @@ def test_the_documentation_tells_the_result(world):
     assert documented <= result
 
 
-def test_a_job_of_the_action_plugin_says_where_it_can_be_watched(world, monkeypatch):
+def test_a_job_reports_its_status_file(world, monkeypatch):
     folder = world.path / "s3_sync" / "token"
     folder.mkdir(parents=True)
     monkeypatch.setenv("ANSIBLE_ASYNC_DIR", str(folder))
@@ -214,13 +231,13 @@ def test_a_job_of_the_action_plugin_says_where_it_can_be_watched(world, monkeypa
 
 
 @pytest.mark.parametrize("options", [{"check": True}, {"progress": False}])
-def test_nobody_is_told_where_nobody_is_to_know(world, options):
+def test_no_status_without_a_job(world, options):
     world.write("accounts/a.png")
     world.run(**options)
     assert list(world.path.rglob("*.progress")) == []
 
 
-def test_another_run_is_named(world, monkeypatch):
+def test_another_run_is_an_error_with_its_pid(world, monkeypatch):
     world.write("accounts/a.png")
     journal = world.run()["journal"]
     held = Lock(journal)
@@ -237,7 +254,7 @@ def test_another_run_is_named(world, monkeypatch):
 
 def with_walkers(patch):
     """Have the module fork walkers for a journal however small."""
-    patch.setattr(s3_sync.Walkers, "for_journal", lambda _path: Walkers(2))
+    patch.setattr(Walkers, "for_journal", lambda _path: Walkers(2))
 
 
 def no_boto3():
@@ -253,13 +270,13 @@ class TestWithWalkers:
     @pytest.fixture(autouse=True)
     def synced(self, world, monkeypatch):
         """Two files that are known, and nobody made a client since."""
-        monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
+        monkeypatch.setattr(late_writes, "LATE_WRITE_SECONDS", 0.0)
         world.write("accounts/a.png", b"avatar")
         world.write("cache/b.png", b"preview")
         assert world.run()["changed"] is True
         world.made.clear()
 
-    def test_nothing_is_connected_to_where_nothing_is_to_be_sent(self, world, monkeypatch):
+    def test_no_connection_if_nothing_is_sent(self, world, monkeypatch):
         with_walkers(monkeypatch)
         result = world.run(delete="own")
         assert result["changed"] is False
@@ -270,7 +287,7 @@ class TestWithWalkers:
         assert world.run()["changed"] is False
         assert len(world.made) == 1
 
-    def test_what_is_to_be_sent_is_sent(self, world, monkeypatch):
+    def test_uploads_with_walkers(self, world, monkeypatch):
         with_walkers(monkeypatch)
         world.write("accounts/c.png", b"new")
         result = world.run()
@@ -278,7 +295,7 @@ class TestWithWalkers:
         assert world.s3.objects["accounts/c.png"].body == b"new"
         assert len(world.made) == 1
 
-    def test_what_is_to_be_deleted_is_deleted(self, world, monkeypatch):
+    def test_deletions_with_walkers(self, world, monkeypatch):
         with_walkers(monkeypatch)
         (world.src / "accounts/a.png").unlink()
         result = world.run(delete="own")
@@ -286,7 +303,7 @@ class TestWithWalkers:
         assert set(world.s3.objects) == {"cache/b.png"}
         assert len(world.made) == 1
 
-    def test_check_mode_says_what_walkers_find(self, world, monkeypatch):
+    def test_check_mode_with_walkers(self, world, monkeypatch):
         world.write("accounts/c.png", b"new")
         (world.src / "accounts/a.png").unlink()
         foretold = world.run(check=True, delete="own")
@@ -301,7 +318,7 @@ class TestWithWalkers:
     @pytest.mark.parametrize(
         ("trouble", "message"), [(no_boto3, "boto3 can't be imported"), (wrong_option, "aws_config: no such option")]
     )
-    def test_what_only_boto3_finds_out_fails_with_its_message(self, world, monkeypatch, walked, due, trouble, message):
+    def test_an_error_that_only_boto3_finds_is_reported(self, world, monkeypatch, walked, due, trouble, message):
         def fail(_options, *, max_pool_connections):
             raise trouble()
 
@@ -312,7 +329,7 @@ class TestWithWalkers:
         with monkeypatch.context() as patch:
             patch.setattr(client_module, "s3_client", fail)
             if due == "sent by processes":
-                patch.setattr(s3_sync.Workers, "for_files", lambda _files, connect: Workers(2, connect))
+                patch.setattr(Workers, "for_files", lambda _files, connect: Workers(2, connect))
             if walked:
                 with_walkers(patch)
             result = world.run(delete="own")
@@ -324,13 +341,13 @@ class TestWithWalkers:
         on_disk = {str(path.relative_to(world.src)) for path in world.src.rglob("*.png")}
         assert set(world.s3.objects) == on_disk
 
-    def test_a_walker_that_is_killed_fails_with_its_remedy(self, world, monkeypatch):
+    def test_a_killed_walker_is_an_error_with_a_remedy(self, world, monkeypatch):
         def killed(_path):
             walkers = Walkers(2)
             os.kill(walkers._processes[0].pid, signal.SIGKILL)
             return walkers
 
-        monkeypatch.setattr(s3_sync.Walkers, "for_journal", killed)
+        monkeypatch.setattr(Walkers, "for_journal", killed)
         (world.src / "accounts/a.png").unlink()
         result = world.run(delete="own")
         assert result["failed"] is True
@@ -346,7 +363,7 @@ class TestWithWalkers:
             made.append(Walkers(2))
             return made[0]
 
-        monkeypatch.setattr(s3_sync.Walkers, "for_journal", noted)
+        monkeypatch.setattr(Walkers, "for_journal", noted)
         world.run()
         pids = [process.pid for process in made[0]._processes]
         assert len(pids) == 2

@@ -23,7 +23,7 @@ def at(seconds, files, sent=0, **more):
     return Snapshot(1, seconds=seconds, done_files=files, done_bytes=files * 1000, sent_bytes=sent, **more)
 
 
-def test_a_rate_and_the_time_left_are_those_of_late():
+def test_rate_and_remaining_time_are_recent():
     total = {"total_files": 5000, "total_bytes": 5000000}
     # The first 3000 were skimmed, then ten a second were sent.
     line = shown(at(1, 3000, **total), at(11, 3100, 100000, **total))
@@ -37,32 +37,34 @@ def test_the_slower_of_files_and_bytes_decides():
     assert few_files.endswith(", 30 s left")
 
 
-def test_without_a_total_there_is_no_promise():
+def test_without_a_total_no_remaining_time_is_shown():
     assert shown(at(0, 0), at(10, 100, 100000)) == "100 files, 100.0 kB so far, 10.0 kB/s"
 
 
-def test_a_total_that_proves_too_small_gives_way():
-    line = shown(at(0, 0), at(10, 90, total_files=50, total_bytes=50, seen_files=120, seen_bytes=120000))
+def test_a_total_that_is_too_small_is_replaced():
+    line = shown(at(0, 0), at(10, 90, total_files=50, total_bytes=50, walked_files=120, walked_bytes=120000))
     assert line == "90 of about 120 files, 90.0 kB of 120.0 kB (75 %), 9 files/s"
 
 
-def test_what_was_walked_is_no_guess():
+def test_the_total_is_exact_after_the_walk():
     line = shown(at(0, 0), at(10, 90, total_files=100, total_bytes=100000, walked=True))
     assert line.startswith("90 of 100 files")
 
 
-def test_retries_and_failures_are_told():
+def test_retries_and_failures_are_shown():
     assert shown(at(5, 1, retries=1, failed=1200)).endswith("1 retry, 1,200 failed")
     assert shown(at(5, 1, retries=2)).endswith("2 retries")
 
 
-def test_a_standstill_is_told_instead_of_the_time_left():
+def test_a_stall_is_shown_instead_of_the_remaining_time():
     line = shown(at(0, 0), at(10, 50, 50000, total_files=100, total_bytes=100000), now=75.0)
     assert line.endswith("nothing new for 1 min 5 s")
 
 
-def test_deletions_are_told():
-    assert shown(at(9, 5, stage=DELETING, deleted=1000, doomed=2500)).startswith("1,000 of 2,500 objects deleted")
+def test_deletions_are_shown():
+    assert shown(at(9, 5, stage=DELETING, deleted=1000, marked_for_deletion=2500)).startswith(
+        "1,000 of 2,500 objects deleted"
+    )
 
 
 def test_an_older_snapshot_and_one_of_another_run():
@@ -85,7 +87,7 @@ def test_the_end():
     assert meter.end() == "ended after 10 s: 50 files dealt with, 40 sent (50.0 kB, 5.0 kB/s), 2 deleted, 1 failed"
 
 
-def test_lines_become_seldom():
+def test_lines_become_less_frequent():
     table = Timetable(0.0)
     times = [second for second in range(4000) if table.due(float(second))]
     gaps = [later - earlier for earlier, later in zip(times, times[1:])]

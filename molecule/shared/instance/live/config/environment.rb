@@ -5,7 +5,7 @@ require 'dotenv'
 
 LIVE = File.expand_path('..', __dir__)
 
-# The four files and their order are those of dotenv's Rails hook: the first file that names a variable wins,
+# The four files and their order are those of dotenv's Rails hook. The first file that sets a variable wins,
 # and none overrides the process environment.
 Dotenv.load(*%W[.env.#{ENV.fetch('RAILS_ENV')}.local .env.local .env.#{ENV.fetch('RAILS_ENV')} .env].map { |name| File.join(LIVE, name) })
 
@@ -13,5 +13,5 @@ $LOAD_PATH.unshift(File.join(LIVE, 'lib'))
 require 'mastodon/version'
 require 'stand_in'
 
-# A server that boots on disk and not on a bucket: what a missing gem or a typo looks like from outside.
+# Simulates a server that does not start with a bucket, as after a typing error or without a gem.
 abort 'Storage backend failed to load' if ENV['S3_ENABLED'] == 'true' && File.exist?(File.join(LIVE, 'db/refuse-bucket'))

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What the migration can see of Mastodon, on the libraries that Mastodon itself uses. Nothing more.
+# Simulates the parts of Mastodon that a migration affects, with the same libraries.
 module StandIn
   ROOT = File.expand_path('..', __dir__)
 
@@ -14,7 +14,7 @@ module StandIn
   autoload :Worker, 'stand_in/worker'
   autoload :Web, 'stand_in/web'
 
-  # The storage that the environment names at boot, chosen as Mastodon's paperclip initializer does.
+  # The storage from the environment at boot, with the rules of Mastodon's paperclip initializer.
   def self.storage
     @storage ||= ENV['S3_ENABLED'] == 'true' ? Bucket.from_env(ENV) : Disk.from_env(ENV)
   end

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Stands in for streaming/index.js: answers its health check, reads no storage setting, needs no restart.
+# Simulates streaming/index.js: it answers its health check, and does not use the storage settings.
 require 'socket'
 
 server = TCPServer.new('127.0.0.1', Integer(ENV.fetch('PORT')))

@@ -50,7 +50,7 @@ PEM = b"KEY='-----BEGIN\nS3_BUCKET=inside\n# S3_REGION=\n-----END'\n"
         (b"\xef\xbb\xbfA=1\nB=2\n", {"A": "3"}, b"\xef\xbb\xbf\nA=3\nB=2\n"),
         (b"\xef\xbb\xbf", {"A": "3"}, b"\xef\xbb\xbf\nA=3\n"),
         (b"# c \\\n", {"A": "1"}, b"# c \\\n\nA=1\n"),
-        (b"B=\xff\n# A=\n\xfe", {"A": "1"}, b"B=\xff\nA=1\n\xfe"),
+        (b"B=\xff\n# A=\n# \xfe", {"A": "1"}, b"B=\xff\nA=1\n# \xfe"),
     ],
 )
 def test_setting(before, values, after):
@@ -76,7 +76,7 @@ def test_what_all_readers_read_as_asked_is_left_alone(data):
         (b"A=1\nexport A\n", b"", b"# A=1\n# export A\n"),
         (b"B=2\r\nA='1\r\n\r\n2'\r\n", b"B=2\r\n", b"B=2\r\n# A='1\r\n\r\n# 2'\r\n"),
         (b"A='x\\'\nB=2\n", b"B=2\n", b"# A='x\\'\nB=2\n"),
-        (b"A=x\\\nB=2\n", b"B=2\n", b"# A=x\\ \nB=2\n"),
+        (b"A=x\\\n# c\nB=2\n", b"# c\nB=2\n", b"# A=x\\ \n# c\nB=2\n"),
         (b"# c\\\nA=1\nB=2\n", b"# c\\\n\nB=2\n", b"# c\\\n\n# A=1\nB=2\n"),
         (b"# A=1\nB=2\n", b"# A=1\nB=2\n", b"# A=1\nB=2\n"),
         (b"\xef\xbb\xbfA=1\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n# A=1\n"),

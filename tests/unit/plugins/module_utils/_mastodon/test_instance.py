@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -63,17 +64,17 @@ def test_an_instance_without_systemd(live):
     assert found["shadowed"] == []
 
 
-def test_without_units_a_port_in_the_dotenv_file_counts_since_a_container_gets_it(live):
+def test_without_units_the_port_in_the_dotenv_file_is_used(live):
     (live / ".env.production").write_text("PORT=3333\n")
     assert under_test.discover(str(live), [])["web_url"] == "http://127.0.0.1:3333"
 
 
-def test_with_a_unit_a_port_in_the_dotenv_file_is_read_too_late(live):
+def test_with_a_unit_the_port_in_the_dotenv_file_is_ignored(live):
     (live / ".env.production").write_text("PORT=3333\n")
     assert under_test.discover(None, [web(live)])["web_url"] == "http://127.0.0.1:3000"
 
 
-def test_media_elsewhere(live, tmp_path):
+def test_media_root_outside_the_instance(live, tmp_path):
     media = tmp_path / "media"
     (media / "accounts").mkdir(parents=True)
     media.chmod(0o750)
@@ -87,7 +88,7 @@ def test_media_elsewhere(live, tmp_path):
     assert os.path.ismount(state["mount_point"])
 
 
-def test_media_root_that_can_not_be_told_from_the_file(live):
+def test_media_root_that_is_unknown(live):
     (live / ".env.production").write_text("PAPERCLIP_ROOT_PATH=${MEDIA}/system\n")
     with pytest.raises(
         host.DiscoveryError, match=r"PAPERCLIP_ROOT_PATH \(dotenv file .*\.env\.production line 1\).*Write the path out"
@@ -95,7 +96,7 @@ def test_media_root_that_can_not_be_told_from_the_file(live):
         under_test.discover(str(live), [])
 
 
-def test_the_units_decide_where_the_instance_is(live):
+def test_units_determine_the_root(live):
     found = under_test.discover(None, [sidekiq(live), web(live), unit("x.service", "/usr/bin/puma", "/srv/other")])
     assert found["root"] == str(live)
     assert [(entry["name"], entry["kind"]) for entry in found["units"]] == [
@@ -104,7 +105,7 @@ def test_the_units_decide_where_the_instance_is(live):
     ]
 
 
-def test_helpers_of_the_instance_are_listed_as_other(live):
+def test_other_units_of_the_instance_have_the_kind_other(live):
     tootctl = unit("vacuum.service", f"{live}/bin/tootctl media remove", ActiveState="inactive")
     found = under_test.discover(None, [web(live), tootctl])
     assert [(entry["name"], entry["kind"], entry["active"]) for entry in found["units"]] == [
@@ -120,7 +121,7 @@ def second_instance(live):
     return other
 
 
-def test_of_several_instances_none_is_guessed(live):
+def test_several_instances_are_an_error(live):
     other = second_instance(live)
     with pytest.raises(host.DiscoveryError) as error:
         under_test.discover(None, [web(live), sidekiq(other, "second-sidekiq.service")])
@@ -128,7 +129,7 @@ def test_of_several_instances_none_is_guessed(live):
     assert "root" in str(error.value)
 
 
-def test_a_stopped_second_instance_does_not_count(live):
+def test_a_stopped_second_instance_is_ignored(live):
     other = second_instance(live)
     stopped = sidekiq(other, "second-sidekiq.service", ActiveState="inactive")
     assert under_test.discover(None, [web(live), stopped])["root"] == str(live)
@@ -142,7 +143,7 @@ def test_two_paths_of_one_folder_are_one_instance(live, tmp_path):
 
 
 @pytest.mark.parametrize("root", [".", "/nowhere", "relative/path"])
-def test_a_wrong_root_is_named(root):
+def test_a_wrong_root_is_an_error(root):
     with pytest.raises(
         host.DiscoveryError, match=r"root: .* is not the folder of a Mastodon instance.*/home/mastodon/live"
     ):
@@ -151,13 +152,13 @@ def test_a_wrong_root_is_named(root):
 
 def test_a_compose_folder_without_source(live):
     (live / "lib" / "mastodon" / "version.rb").unlink()
-    (live / "compose.yaml").write_text("services:\n  web:\n    image: ghcr.io/mastodon/mastodon:v4.5.0\n")
+    (live / "compose.yaml").write_text("services:\n  web:\n    image: ghcr.io/mastodon/mastodon:latest\n")
     found = under_test.discover(str(live), [])
     assert found["managed_by"] == "docker"
     assert set(found["version"].values()) == {None}
 
 
-def test_the_compose_file_of_the_source_is_no_sign_of_containers_where_units_run_it(live):
+def test_the_compose_file_of_the_source_is_ignored_if_units_run_mastodon(live):
     (live / "docker-compose.yml").write_text("services:\n  web:\n    image: ghcr.io/mastodon/mastodon:v4.5.0\n")
     assert under_test.discover(str(live), [web(live), sidekiq(live)])["managed_by"] is None
     assert under_test.discover(str(live), [])["managed_by"] == "docker"
@@ -221,7 +222,7 @@ class TestVariables:
             "mastodon-sidekiq.service": "written",
         }
 
-    def test_an_environment_file_that_is_the_env_file_hides_nothing(self, live, files):
+    def test_the_env_file_as_environment_file_overrides_nothing(self, live, files):
         (live / ".env.production.local").unlink()
         same = f"{live}/.env.production (ignore_errors=no)"
         found = under_test.discover(None, [web(live, EnvironmentFiles=same), sidekiq(live)])
@@ -243,7 +244,7 @@ class TestVariables:
         assert found["variables"]["S3_BUCKET"]["value"] == "written"
         assert "CDN_HOST" not in found["variables"]
 
-    def test_no_secret_in_the_result(self, live, files):
+    def test_the_result_contains_no_secret(self, live, files):
         (files / "env2").write_text(f"AWS_SECRET_ACCESS_KEY={HIDDEN}\nSWIFT_PASSWORD={HIDDEN}\nDB_PASS={HIDDEN}\n")
         command = f"/usr/bin/env AWS_ACCESS_KEY_ID={HIDDEN} DATABASE_URL=postgres://u:{HIDDEN}@db/x bundle exec sidekiq"
         runs = unit("mastodon-sidekiq.service", command, live, Environment=f"AWS_SESSION_TOKEN={HIDDEN}")
@@ -305,3 +306,69 @@ def test_processes_of_a_unit(live, tmp_path, monkeypatch):
     assert host.process_ids(running) == [10, 11, 12]
     assert host.process_ids(web(live, MainPID="0")) == []
     assert host.process_ids(web(live, MainPID="7", ControlGroup="/elsewhere")) == [7]
+
+
+COMPOSE = (
+    "services:\n  web:\n    image: ghcr.io/mastodon/mastodon:v4.5.1\n    volumes:\n      - {}:/mastodon/public/system\n"
+)
+
+
+def test_version_and_media_from_a_compose_folder_without_source(tmp_path):
+    (tmp_path / ".env.production").write_text("LOCAL_DOMAIN=social.example\n")
+    (tmp_path / "docker-compose.yml").write_text(COMPOSE.format("/srv/media"))
+    found = under_test.discover(str(tmp_path), [])
+    assert (found["version"]["full"], found["managed_by"]) == ("4.5.1", "docker")
+    assert found["media_mounts"] == [{"source": "/srv/media", "path": "/srv/media"}]
+    (tmp_path / "docker-compose.override.yml").write_text("services:\n  web:\n    image: mastodon:v4.5.2\n")
+    assert under_test.discover(str(tmp_path), [])["version"]["full"] == "4.5.2"
+    (tmp_path / "lib" / "mastodon").mkdir(parents=True)
+    (tmp_path / "lib" / "mastodon" / "version.rb").write_text(VERSION)
+    assert under_test.discover(str(tmp_path), [])["version"]["full"] == "4.5.2"  # not that of the checkout beside it
+
+
+def test_media_root_can_be_set(live, tmp_path):
+    (live / ".env.production").write_text("PAPERCLIP_ROOT_PATH=$SOMEWHERE\n")
+    (tmp_path / "media" / "accounts").mkdir(parents=True)
+    found = under_test.discover(str(live), [], media_root=f"{tmp_path}/media/")
+    assert found["media_root"] == f"{tmp_path}/media"
+    assert (found["media_root_state"]["exists"], found["media_root_state"]["empty"]) == (True, False)
+    with pytest.raises(host.DiscoveryError, match="'media' is not an absolute path"):
+        under_test.discover(str(live), [], media_root="media")
+
+
+@pytest.mark.parametrize("name", ["lib/mastodon/version.rb", "compose.yml", "docker-compose.override.yml"])
+@pytest.mark.parametrize("trap", ["fifo", "device"])
+def test_a_fifo_of_the_account_does_not_block_root(live, name, trap):
+    path = live / name
+    path.unlink(missing_ok=True)
+    if trap == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    # It would hang in a system call, or read until the memory is full.
+    signal.alarm(20)
+    try:
+        assert under_test.discover(str(live), [])["root"] == str(live)
+    finally:
+        signal.alarm(0)
+
+
+def test_a_device_is_not_opened(live, monkeypatch):
+    """Opening one may have an effect: a watchdog would restart the host."""
+    opened = []
+    real = os.open
+
+    def noted(path, flags, *arguments, **options):
+        descriptor = real(path, flags, *arguments, **options)
+        if not flags & os.O_PATH:
+            opened.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        return descriptor
+
+    monkeypatch.setattr(os, "open", noted)
+    (live / "compose.yml").symlink_to("/dev/null")
+    assert host.read_text(str(live / "compose.yml")) == ""
+    assert opened == []
+
+
+def test_the_kernels_own_files_are_read():
+    assert "/proc" in host.read_text("/proc/self/mountinfo")

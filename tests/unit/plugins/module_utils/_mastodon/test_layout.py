@@ -56,20 +56,6 @@ def test_address_of_the_web_process(command, environment, address):
     assert under_test.web_address(command, environment) == address
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("services:\n  web:\n    image: ghcr.io/mastodon/mastodon:v4.5.0\n", True),
-        ("services:\n  web:\n    image: 'glitchsoc/mastodon'\n", True),
-        ("services:\n  web:\n    build: .\n    command: bundle exec puma -C config/puma.rb\n", True),
-        ("services:\n  db:\n    image: postgres:14-alpine\n", False),
-        ("", False),
-    ],
-)
-def test_compose_files(text, expected):
-    assert under_test.runs_mastodon(text) is expected
-
-
 PUMA = "/home/mastodon/.rbenv/shims/bundle exec puma"
 
 
@@ -87,7 +73,7 @@ PUMA = "/home/mastodon/.rbenv/shims/bundle exec puma"
         ("/var/www/mastodon/live", [PUMA], {"yunohost": True}, "yunohost"),
     ],
 )
-def test_who_manages_it(root, commands, signs, expected):
+def test_managed_by(root, commands, signs, expected):
     known = {"nixos": False, "yunohost": False, "compose": False, **signs}
     assert under_test.managed_by(root, commands, **known) == expected
 

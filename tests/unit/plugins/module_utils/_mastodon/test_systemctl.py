@@ -42,7 +42,7 @@ def shown():
     return {unit["Id"][0]: unit for unit in under_test.parse_show(text)}
 
 
-def test_units_are_told_apart(shown):
+def test_output_for_several_units(shown):
     assert list(shown) == [
         "mastodon-web.service",
         "mastodon-sidekiq@default.service",
@@ -53,7 +53,7 @@ def test_units_are_told_apart(shown):
     ]
 
 
-def test_environment_as_the_process_has_it(shown):
+def test_environment(shown):
     assert under_test.parse_environment(shown["mastodon-web.service"]["Environment"][0]) == IN_THE_PROCESS
 
 
@@ -78,7 +78,7 @@ def test_no_command_line():
     assert under_test.parse_exec("") == ("", "")
 
 
-def test_names_that_can_be_shown():
+def test_names_for_show():
     names = [
         name
         for file in ("list-units-systemd-252.txt", "list-unit-files-systemd-252.txt")

@@ -12,35 +12,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon im
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("A=1\n", {"A": ("1", 1)}),
-        ("A=1", {"A": ("1", 1)}),
-        ("A=\n", {"A": ("", 1)}),
-        ("A=", {"A": ("", 1)}),
-        ("A=1\nA=2\n", {"A": ("2", 2)}),
-        ("# A=1\n;B=2\nC=3 # x\n", {"C": ("3 # x", 3)}),
-        ("# goes on \\\nA=1\nB=2\n", {"B": ("2", 3)}),
-        ("  A = x y \n", {"A": ("x y", 1)}),
-        ("export A=1\nB=2\n", {"B": ("2", 2)}),
-        ("A: 1\n1A=2\n", {}),
-        ("A='x $y \"z\" \\n'\n", {"A": ('x $y "z" \\n', 1)}),
-        ('A="x \\" \\$ \\` \\\\ \\n"\n', {"A": ('x " $ ` \\ \\n', 1)}),
-        ("A=x\\ y\\\\z\n", {"A": ("x y\\z", 1)}),
-        ("A=x\\\n  y\nB=1\n", {"A": ("x  y", 1), "B": ("1", 3)}),
-        ("A='x\ny'\nB=1\n", {"A": ("x\ny", 1), "B": ("1", 3)}),
-        ("A='x'\"y\" z\n", {"A": ("xyz", 1)}),
-        ("A=x\r\nB=2\r\n", {"A": ("x", 1), "B": ("2", 2)}),
-        ("A='unfinished\nB=2\n", {"A": ("unfinished\nB=2\n", 1)}),
-        ("no assignment\nB=2\n", {"B": ("2", 2)}),
-    ],
-)
-def test_environment_files(text, expected):
-    found = under_test.parse_environment_file(text)
-    assert {name: (setting.value, setting.line) for name, setting in found.items()} == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
         ('[Service]\nEnvironment="A=1" B=2\nEnvironment=C=3\n', {"A": 2, "B": 2, "C": 3}),
         ("[Service]\nEnvironment=A=1\nEnvironment=A=2\n", {"A": 3}),
         ("[Service]\nEnvironment=A=1\nEnvironment=\nEnvironment=B=2\n", {"": 3, "B": 4}),

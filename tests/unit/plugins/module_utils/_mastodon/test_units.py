@@ -42,7 +42,7 @@ def test_kinds_from_systemd(captured):
     }
 
 
-def test_a_left_over_unit_is_not_in_use(captured):
+def test_a_leftover_unit_is_not_in_use(captured):
     names = [unit.name for unit in under_test.in_use(list(captured.values()), "sidekiq")]
     assert names == ["mastodon-sidekiq@default.service"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon import variables as under_test
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.variables import Process, Value
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.variables import ProcessVariables, Value
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_secrets(name, secret):
 
 
 @pytest.mark.parametrize("name", ["DB_PASS", "SECRET_KEY_BASE", "SMTP_PASSWORD", "PATH", "XS3_BUCKET"])
-def test_others_are_not_looked_at(name):
+def test_other_variables_are_not_tracked(name):
     assert not under_test.is_tracked(name)
 
 
-def test_the_first_place_wins_and_an_empty_value_counts():
-    process = Process(
+def test_the_first_source_wins_even_with_an_empty_value():
+    process = ProcessVariables(
         "web.service",
         environment=(
             {"A": Value("", "environment_file", "/e", 1)},
@@ -59,23 +59,23 @@ def test_the_first_place_wins_and_an_empty_value_counts():
         ("S3_ENDPOINT", "https://me:pw@s3.example", {"value": "https://********@s3.example", "secret": False}),
     ],
 )
-def test_reported_values(name, value, shown):
+def test_results_for_the_user(name, value, shown):
     report = under_test.report(name, Value(value, "dotenv", "/f", 3))
     assert {key: report[key] for key in shown} == shown
     assert (report["source"], report["path"], report["line"]) == ("dotenv", "/f", 3)
 
 
-def test_shadowed_variables_with_their_places_and_units():
+def test_shadowed_variables_with_their_sources_and_units():
     hidden = Value("other", "drop_in", "/d.conf", 4)
     written = Value("mine", "dotenv", "/env", 1, hides_env_file=False)
     local = Value("local", "dotenv", "/env.local", 2)
     processes = [
-        Process(
+        ProcessVariables(
             "web.service",
             ({"S3_BUCKET": hidden, "PORT": Value("3000", "unit"), "DB_PASS": Value("x", "unit")},),
             ({"S3_REGION": local}, {"S3_BUCKET": written, "S3_ENABLED": written}),
         ),
-        Process("a.service", ({"S3_BUCKET": hidden},), ({"S3_REGION": local}, {"S3_BUCKET": written})),
+        ProcessVariables("a.service", ({"S3_BUCKET": hidden},), ({"S3_REGION": local}, {"S3_BUCKET": written})),
     ]
     found = under_test.shadowed(processes)
     assert [(entry["name"], entry["place"]["value"], entry["units"]) for entry in found] == [
@@ -88,9 +88,9 @@ def test_shadowed_variables_with_their_places_and_units():
     ]
 
 
-def test_a_place_that_an_earlier_one_hides_is_not_named():
+def test_an_overridden_source_is_not_reported():
     first, second = Value("1", "command"), Value("2", "environment_file", "/e", 1)
-    (entry,) = under_test.shadowed([Process("web.service", ({"S3_BUCKET": first}, {"S3_BUCKET": second}))])
+    (entry,) = under_test.shadowed([ProcessVariables("web.service", ({"S3_BUCKET": first}, {"S3_BUCKET": second}))])
     assert entry["message"] == "S3_BUCKET (ExecStart= of web.service)"
 
 
@@ -98,8 +98,8 @@ def test_differences_between_units():
     one, other = Value("one", "unit", "/u", 1), Value("other", "unit", "/v", 1)
     same_elsewhere = Value("same", "dotenv", "/f", 9)
     processes = [
-        Process("web.service", ({"S3_BUCKET": one, "S3_REGION": Value("same", "unit"), "PORT": one},)),
-        Process(
+        ProcessVariables("web.service", ({"S3_BUCKET": one, "S3_REGION": Value("same", "unit"), "PORT": one},)),
+        ProcessVariables(
             "sidekiq.service",
             ({"S3_BUCKET": other, "S3_ENABLED": Value("true", "unit")},),
             ({"S3_REGION": same_elsewhere},),
@@ -115,7 +115,7 @@ def test_differences_between_units():
 
 
 def test_an_empty_variable_differs_from_an_absent_one():
-    processes = [Process("a", ({"S3_PERMISSION": Value("", "unit")},)), Process("b")]
+    processes = [ProcessVariables("a", ({"S3_PERMISSION": Value("", "unit")},)), ProcessVariables("b")]
     assert [entry["name"] for entry in under_test.differences(processes)] == ["S3_PERMISSION"]
 
 

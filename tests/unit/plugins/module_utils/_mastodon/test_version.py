@@ -57,7 +57,7 @@ def test_parts_of_a_version():
     assert parts == (4, 3, 2, "rc.1", "glitch", "4.3.2")
 
 
-def test_endless_methods():
+def test_methods_without_end():
     assert parse_version("def major = 4\ndef minor = 6\ndef patch = 0\n").full == "4.6.0"
 
 

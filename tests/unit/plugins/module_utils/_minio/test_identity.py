@@ -9,7 +9,7 @@ import json
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._minio.identity import (
-    Found,
+    ExistingIdentity,
     IdentityError,
     Steps,
     Wanted,
@@ -27,7 +27,7 @@ POLICY = {"Version": "2012-10-17", "Statement": [STATEMENT]}
 STORED = {"Version": "2012-10-17", "Statement": [{**STATEMENT, "Resource": ["arn:aws:s3:::media/*"]}]}
 OTHER = {"Version": "2012-10-17", "Statement": [{**STATEMENT, "Action": ["s3:GetObject"]}]}
 WANTED = Wanted("mastodon", "media", POLICY, SECRET)
-DONE = Found(True, True, ("media",), (), STORED, (), True)
+DONE = ExistingIdentity(True, True, ("media",), (), STORED, (), True)
 
 
 def wanted(**parts):
@@ -35,7 +35,7 @@ def wanted(**parts):
 
 
 def found(**parts):
-    return Found(**{**DONE.__dict__, **parts})
+    return ExistingIdentity(**{**DONE.__dict__, **parts})
 
 
 def policy(**parts):
@@ -45,13 +45,13 @@ def policy(**parts):
 @pytest.mark.parametrize(
     ("parts", "named"),
     [
-        ({"name": "ab"}, "name 'ab' is no access key for MinIO; write 3 to 20"),
-        ({"name": "a" * 21}, "is no access key for MinIO"),
-        ({"name": "a=b"}, "is no access key for MinIO"),
-        ({"policy_name": "a,b"}, "policy_name 'a,b' is no name of a policy"),
+        ({"name": "ab"}, "name 'ab' is not a valid access key for MinIO; write 3 to 20"),
+        ({"name": "a" * 21}, "is not a valid access key for MinIO"),
+        ({"name": "a=b"}, "is not a valid access key for MinIO"),
+        ({"policy_name": "a,b"}, "policy_name 'a,b' is not a valid name of a policy"),
         ({"policy_name": "readwrite"}, "policy_name readwrite is MinIO's own policy"),
-        ({"secret_key": "secret7"}, "user_secret_key is no secret key for MinIO; give 8 to 40"),
-        ({"secret_key": "s" * 41}, "give 8 to 40 characters"),
+        ({"secret_key": "secret7"}, "user_secret_key is not a valid secret key for MinIO; give 8 to 40"),
+        ({"secret_key": "s" * 41}, "give 8 to 40 ASCII characters"),
         ({"secret_key": "with a blank"}, "without blanks"),
         ({"policy": None}, "policy is missing"),
         ({"policy": {}}, "policy has no list of statements"),
@@ -78,7 +78,7 @@ def test_what_is_taken():
     check(WANTED)
     check(wanted(secret_key=None, policy=policy(Effect="Deny", Resource="arn:aws:s3:::*")))
     check(Wanted("mastodon", "media"), absent=True)
-    with pytest.raises(IdentityError, match="is no access key"):
+    with pytest.raises(IdentityError, match="is not a valid access key"):
         check(Wanted("ab", "media"), absent=True)
 
 
@@ -92,9 +92,9 @@ def test_the_administrator_is_not_made_a_user():
     ("state", "steps"),
     [
         (DONE, Steps()),
-        (Found(), Steps(put_policy=True, put_user=True, attach=True)),
+        (ExistingIdentity(), Steps(put_policy=True, put_user=True, attach=True)),
         # Where an earlier run was cut off after each step.
-        (Found(policy=STORED), Steps(put_user=True, attach=True)),
+        (ExistingIdentity(policy=STORED), Steps(put_user=True, attach=True)),
         (found(policies=()), Steps(attach=True)),
         # The secret is another, or none was given.
         (found(secret_works=False), Steps(put_user=True)),
@@ -110,15 +110,15 @@ def test_the_steps(state, steps):
     assert steps.changed is (steps != Steps())
     # All is done after them, but that the secret was not tried.
     finished = after(WANTED, state, steps)
-    assert plan(WANTED, Found(**{**finished.__dict__, "secret_works": True})) == Steps()
+    assert plan(WANTED, ExistingIdentity(**{**finished.__dict__, "secret_works": True})) == Steps()
 
 
 @pytest.mark.parametrize(
     ("state", "steps"),
     [
         (DONE, Steps(remove_user=True, remove_policy=True)),
-        (Found(), Steps()),
-        (Found(policy=STORED), Steps(remove_policy=True)),
+        (ExistingIdentity(), Steps()),
+        (ExistingIdentity(policy=STORED), Steps(remove_policy=True)),
         (found(policy=None, policies=()), Steps(remove_user=True)),
         (found(policy_holders=("group staff",)), Steps(remove_user=True)),
     ],
@@ -130,7 +130,7 @@ def test_the_steps_of_a_removal(state, steps):
 @pytest.mark.parametrize("absent", [False, True])
 def test_somebody_elses_user_is_left_alone(absent):
     for state in (found(policies=("consoleAdmin",)), found(policies=(), groups=("staff",))):
-        with pytest.raises(IdentityError, match=r"user mastodon exists and has .*somebody else's"):
+        with pytest.raises(IdentityError, match=r"user mastodon exists and has .*another application"):
             plan(WANTED, state, absent=absent)
 
 
@@ -158,7 +158,10 @@ def test_other_rights_are_named():
 
 
 def test_the_diff_shows_policy_and_user_but_no_secret():
-    before, later = shown(WANTED, Found()), shown(WANTED, after(WANTED, Found(), plan(WANTED, Found())))
+    before, later = (
+        shown(WANTED, ExistingIdentity()),
+        shown(WANTED, after(WANTED, ExistingIdentity(), plan(WANTED, ExistingIdentity()))),
+    )
     assert json.loads(before) == {"policy": None, "user": None}
     assert json.loads(later) == {
         "policy": {"name": "media", "content": POLICY},

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import sync
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.execution import upload
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     settings_from,
     sync_argument_spec,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers, upload
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import late_writes
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import stamps
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "support"))
@@ -27,7 +29,7 @@ from fake_s3 import FakeS3
 from old_files import Writer
 
 
-class World(Writer):
+class EngineWorld(Writer):
     """A folder to write files in, and a bucket to sync them to."""
 
     def __init__(self, path):
@@ -47,7 +49,7 @@ class World(Writer):
 
     def params(self, **changes):
         defaults = {name: option.get("default") for name, option in sync_argument_spec().items()}
-        own = {"src": str(self.src), "bucket": "media", "state_dir": str(self.state_dir), "settle_seconds": 0}
+        own = {"src": str(self.src), "bucket": "media", "state_dir": str(self.state_dir), "minimum_age": 0}
         return {**defaults, **own, **changes}
 
     def settings(self, check=False, **changes):
@@ -73,8 +75,10 @@ class World(Writer):
 def world(tmp_path, monkeypatch):
     """An empty tree and an empty bucket."""
     monkeypatch.setattr(upload, "_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
-    return World(tmp_path)
+    monkeypatch.setattr(late_writes, "LATE_WRITE_SECONDS", 0.0)
+    # What a test has just written is not read a second time because of that.
+    monkeypatch.setattr(stamps, "TICK_NS", -1)
+    return EngineWorld(tmp_path)
 
 
 @pytest.fixture

@@ -139,12 +139,11 @@ def test_a_file_without_extension_is_sniffed(world):
 
 def test_fresh_private_files_wait_for_the_next_round(world, done, left_out):
     path = world.write("media_attachments/a.png", b"x", 0o600)
-    report = world.sync(settle_seconds=60)
-    assert left_out(report) == {"settling": 1}
-    assert report.as_dict()["deferred"] == 1
+    report = world.sync(minimum_age=60)
+    assert left_out(report) == {"too_new": 1}
     assert world.s3.objects == {}
     path.chmod(0o644)
-    assert done(world.sync(settle_seconds=60)) == {"upload": 1}
+    assert done(world.sync(minimum_age=60)) == {"upload": 1}
     assert world.s3.acls() == {"media_attachments/a.png": PUBLIC}
 
 
@@ -152,19 +151,19 @@ def test_a_known_file_that_only_lost_its_mode_is_private_at_once(world, done):
     path = world.write("media_attachments/a.png")
     world.sync()
     path.chmod(0o600)
-    assert done(world.sync(settle_seconds=60)) == {"set_acl": 1}
+    assert done(world.sync(minimum_age=60)) == {"set_acl": 1}
 
 
 def test_backups_do_not_settle(world, done):
     world.write("backups/a.zip", b"x", 0o600)
-    assert done(world.sync(settle_seconds=60)) == {"upload": 1}
+    assert done(world.sync(minimum_age=60)) == {"upload": 1}
 
 
 class TestPolicy:
     def test_private_files_stay_at_home(self, world, left_out):
         world.sample()
         report = world.sync(exposure="policy")
-        assert left_out(report) == {"kept_home": 1, "unknown_folder": 2}
+        assert left_out(report) == {"local_only": 1, "unknown_folder": 2}
         assert world.s3.acls() == {
             "accounts/avatars/1/original/a.png": "none",
             "media_attachments/files/1/original/open.webp": "none",
@@ -172,18 +171,18 @@ class TestPolicy:
         }
         assert world.sync(exposure="policy").as_dict()["changed"] is False
 
-    def test_what_became_private_is_withdrawn_and_comes_back(self, world, done):
+    def test_what_became_private_is_deleted_and_comes_back(self, world, done):
         path = world.write("media_attachments/a.png")
         world.write("accounts/a.png")
         world.sync(exposure="policy")
         path.chmod(0o600)
-        assert done(world.sync(exposure="policy")) == {"withdraw": 1}
+        assert done(world.sync(exposure="policy")) == {"delete_private": 1}
         assert set(world.s3.objects) == {"accounts/a.png"}
         assert world.sync(exposure="policy").as_dict()["changed"] is False
         path.chmod(0o644)
         assert done(world.sync(exposure="policy")) == {"upload": 1}
 
-    def test_foreign_objects_are_not_withdrawn(self, world):
+    def test_foreign_objects_are_not_deleted(self, world):
         world.write("media_attachments/a.png", b"x", 0o600)
         world.s3.put_object(Bucket="media", Key="media_attachments/a.png", Body=b"x")
         assert world.sync(exposure="policy").as_dict()["changed"] is False
@@ -312,3 +311,28 @@ def test_another_transfer_and_progress_fit_in(world):
     world.sync(transfer=Null(), progress=lambda report: shown.append(report.tally.files.count))
     assert seen == ["accounts/a.png"]
     assert shown == [0, 1, 1]
+
+
+def test_a_file_with_a_time_in_the_far_future_is_sent_once(world, done):
+    path = world.write("accounts/a.png", b"a")
+    world.write("accounts/b.png", b"b")
+    os.utime(path, (10**10, 10**10))
+    report = world.sync()
+    assert (report.error, done(report)) == (None, {"upload": 2})
+    report = world.sync()
+    assert (report.error, done(report)) == (None, {})
+
+
+def test_a_deep_folder_does_not_keep_a_round_from_being_complete(world, left_out):
+    world.write("cache/b.png", b"b")
+    (world.src / "cache" / "a" / ("d/" * 400)).mkdir(parents=True)
+    current = os.open(world.src / "cache" / "a" / ("d/" * 400), os.O_RDONLY)
+    for _level in range(200):
+        os.mkdir("d", dir_fd=current)
+        below = os.open("d", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = below
+    os.close(current)
+    report = world.sync()
+    assert (report.error, report.complete) == (None, True)
+    assert left_out(report) == {"long_key": 1}

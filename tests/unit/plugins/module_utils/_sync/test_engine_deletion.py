@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import engine
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import safeguards
 
 
 class TestDeletion:
@@ -81,6 +82,18 @@ class TestDeletion:
             world.sync(delete=delete, src=str(world.src / "missing"))
         assert set(world.s3.objects) == {"accounts/a.png"}
 
+    def test_never_where_a_folder_can_not_be_read_and_a_secret_name_is_not_told(self, world, make_unreadable):
+        world.write("accounts/a.png")
+        world.write("backups/dumps/capability/archive.zip")
+        world.sync()
+        make_unreadable("capability")
+        report = world.sync(delete="own")
+        result = report.as_dict()
+        assert "backups/***" in result["deletions_skipped"]
+        assert [failure["key"] for failure in result["failures"]] == ["backups/***"]
+        assert "capability" not in json.dumps([result, report.error, report.warnings, report.diff()])
+        assert set(world.s3.objects) == {"accounts/a.png", "backups/dumps/capability/archive.zip"}
+
     @pytest.mark.parametrize("delete", ["own", "all"])
     def test_never_where_a_folder_became_a_symlink(self, world, tmp_path, delete):
         world.write("accounts/a.png")
@@ -96,16 +109,22 @@ class TestDeletion:
         assert set(world.s3.objects) == {"accounts/a.png", "cache/b.png"}
 
     @pytest.mark.parametrize("check", [True, False])
-    def test_the_limit_holds_before_the_first_deletion(self, world, check):
+    @pytest.mark.parametrize(("limit", "allowed"), [(0, 5), (80, 5), (83, 1)])
+    def test_the_limit_holds_before_the_first_deletion(self, world, monkeypatch, check, limit, allowed):
+        monkeypatch.setattr(safeguards, "DELETE_ALLOWED", allowed)
         world.write("accounts/keep.png")
         gone = [world.write(f"accounts/{number}.png") for number in range(5)]
         world.sync()
         for path in gone:
             path.unlink()
-        report = world.sync(check, delete="own", max_delete=4)
-        assert "max_delete=4" in report.error
+        report = world.sync(check, delete="own", max_delete_percent=limit)
+        if limit and allowed == 5:
+            assert report.error is None
+            return
+        assert "5 of 6 objects would be deleted" in report.error
+        assert f"max_delete_percent={limit} allows" in report.error
         assert len(world.s3.objects) == 6
-        assert world.sync(delete="own", max_delete=5).error is None
+        assert world.sync(delete="own", max_delete_percent=84).error is None
         assert set(world.s3.objects) == {"accounts/keep.png"}
 
     def test_a_file_that_came_back_is_spared(self, world, done, monkeypatch):
@@ -113,9 +132,18 @@ class TestDeletion:
         path = world.write("accounts/b.png")
         world.sync()
         path.unlink()
-        monkeypatch.setattr(engine._Run, "_misses_its_files", lambda run: world.write("accounts/b.png") and None)
+        monkeypatch.setattr(safeguards.Safeguards, "no_files", lambda guards: world.write("accounts/b.png") and None)
         assert done(world.sync(delete="own")) == {}
         assert "accounts/b.png" in world.s3.objects
+
+    def test_a_file_that_became_a_folder_is_deleted(self, world, done):
+        path = world.write("accounts/a", b"file")
+        world.write("accounts/b")
+        world.sync()
+        path.unlink()
+        world.write("accounts/a/b", b"inside")
+        assert done(world.sync(delete="own")) == {"upload": 1, "delete": 1}
+        assert set(world.s3.objects) == {"accounts/a/b", "accounts/b"}
 
     def test_errors_of_single_keys_are_honoured(self, world, done):
         world.write("accounts/keep.png")
@@ -171,6 +199,81 @@ class TestDeletion:
         assert world.s3.count("DeleteObject") == 3
 
 
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("below", ["cache", "cache/media_attachments", "accounts"])
+@pytest.mark.parametrize("inside", [None, "lost+found"])
+def test_nothing_below_a_folder_that_is_empty_as_a_mount_point(world, done, below, inside, check):
+    for number in range(11):
+        world.write(f"cache/media_attachments/1/{number}.png")
+        world.write(f"cache/accounts/1/{number}.png")
+        world.write(f"accounts/{number}.png")
+    world.sync()
+    shutil.rmtree(world.src / below)
+    (world.src / below / (inside or "")).mkdir(parents=True)
+    report = world.sync(check, delete="own")
+    assert f"{world.src}/{below}/ is empty, although " in report.error
+    assert "is its disk mounted?" in report.error
+    assert len(world.s3.objects) == 33
+    shutil.rmtree(world.src / below)
+    assert world.sync(delete="own").error is None
+    assert not [key for key in world.s3.objects if key.startswith(f"{below}/")]
+
+
+def test_folders_that_a_cleaning_tool_left_empty_are_no_mount_points(world, done):
+    for number in range(2):
+        world.write(f"cache/media_attachments/{number}/a.png").unlink()
+        world.write(f"cache/accounts/{number}/a.png")
+    world.write("cache/media_attachments/0/a.png")
+    world.sync()
+    (world.src / "cache/media_attachments/0/a.png").unlink()
+    assert done(world.sync(delete="own")) == {"delete": 1}
+
+
+class TestEmptySource:
+    """A tree without files is right on a new server only, and nothing is ever deleted because of it."""
+
+    @pytest.fixture(params=["empty", "missing", "strays"])
+    def empty(self, world, request):
+        if request.param == "missing":
+            world.src.rmdir()
+        if request.param == "strays":
+            world.write("lost+found/1")
+        return world
+
+    @pytest.mark.parametrize("check", [True, False])
+    def test_it_needs_consent(self, empty, check):
+        if empty.src.exists():
+            report = empty.sync(check)
+            assert "allow_empty=true" in report.error
+            assert not report.complete
+        else:
+            with pytest.raises(SyncError, match="allow_empty=true"):
+                empty.sync(check)
+
+    def test_with_consent_the_whole_way_to_the_bucket_can_be_gone(self, empty, done):
+        assert empty.sync(True, allow_empty=True).error is None
+        assert empty.sync(allow_empty=True, delete="own").complete
+        empty.src.mkdir(exist_ok=True)
+        empty.write("accounts/late.png")
+        assert done(empty.sync(source_of_truth="bucket", allow_empty=True)) == {"upload": 1}
+
+    @pytest.mark.parametrize("source_of_truth", ["disk", "bucket"])
+    @pytest.mark.parametrize("delete", ["never", "own"])
+    @pytest.mark.parametrize("what", ["empty", "missing"])
+    def test_consent_is_no_consent_to_a_disk_that_is_away(self, world, source_of_truth, delete, what):
+        world.write("accounts/a.png")
+        world.sync()
+        shutil.rmtree(world.src)
+        if what == "empty":
+            world.src.mkdir()
+        report = world.sync(
+            source_of_truth=source_of_truth, allow_empty=True, delete="never" if source_of_truth == "bucket" else delete
+        )
+        assert "is its disk mounted?" in report.error
+        assert not report.complete
+        assert set(world.s3.objects) == {"accounts/a.png"}
+
+
 @pytest.mark.parametrize("below", ["cache", "cache/media_attachments"])
 def test_nothing_below_a_link_whose_target_is_away(world, tmp_path, done, below):
     for number in range(5):
@@ -184,7 +287,7 @@ def test_nothing_below_a_link_whose_target_is_away(world, tmp_path, done, below)
     elsewhere.rename(tmp_path / "not mounted")
     (world.src / "accounts/a.png").unlink()
     report = world.sync(delete="own")
-    assert f"{below}/: is a symlink that leads nowhere" in report.error
+    assert f"{below}/: is a symlink that points to nothing" in report.error
     assert not report.complete
     assert done(report) == {}
     assert len(world.s3.objects) == 7
@@ -219,4 +322,4 @@ def test_a_tree_in_which_all_is_kept_at_home_is_no_empty_mount_point(world, done
     paths[1].chmod(0o600)
     report = world.sync(exposure="policy", delete="own")
     assert report.error is None
-    assert done(report) == {"delete": 1, "withdraw": 1}
+    assert done(report) == {"delete": 1, "delete_private": 1}

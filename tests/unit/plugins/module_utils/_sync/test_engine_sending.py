@@ -9,8 +9,10 @@ import errno
 import pytest
 from botocore.exceptions import SSLError
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import content, upload
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.breaker import STREAK
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content import content
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.execution import upload
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.senders import boto3_sender
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.failure_limit import MOST_IN_A_ROW
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import source
 
 PUBLIC, PRIVATE = "public-read", "private"
@@ -47,7 +49,7 @@ class TestWhileItIsSent:
         path = world.write("media_attachments/a.png")
         world.s3.after = lambda operation, key: path.chmod(0o600) if operation == "PutObject" else None
         report = world.sync(exposure="policy")
-        assert done(report) == {"withdraw": 1}
+        assert done(report) == {"delete_private": 1}
         assert world.s3.objects == {}
 
     def test_suspended_before_it_is_opened_under_a_policy(self, world, left_out):
@@ -59,7 +61,7 @@ class TestWhileItIsSent:
 
         world.s3.hook = hook
         report = world.sync(exposure="policy", concurrency=1)
-        assert left_out(report) == {"kept_home": 1}
+        assert left_out(report) == {"local_only": 1}
         assert set(world.s3.objects) == {"media_attachments/a.png"}
         assert set(world.rows(exposure="policy")) == {"media_attachments/a.png"}
 
@@ -236,7 +238,7 @@ class TestFailures:
         assert "can't be read" not in report.error
 
     def test_an_unreadable_part_of_a_large_file(self, world, monkeypatch):
-        monkeypatch.setattr(upload, "PART_BYTES", 1000)
+        monkeypatch.setattr(boto3_sender, "PART_BYTES", 1000)
         world.write("cache/a.mp4", b"x" * 5000)
 
         def broken(reader, amount=-1):
@@ -258,7 +260,7 @@ class TestFailures:
         report = world.sync(concurrency=1)
         assert "BlockPublicAcls" in report.error
         assert "policy" in report.error
-        assert report.as_dict()["failed_count"] < STREAK + 5
+        assert report.as_dict()["failed_count"] < MOST_IN_A_ROW + 5
 
     def test_failures_are_capped(self, world):
         for number in range(60):
@@ -306,20 +308,20 @@ def test_a_file_that_turns_private_between_two_attempts_is_taken_back(world, don
     monkeypatch.setattr(
         upload, "jittered", lambda seconds: path.chmod(0o600) or 0.0 if path.stat().st_size > 3 else 0.0
     )
-    assert done(world.sync(exposure="policy")) == {"upload": 1, "withdraw": 1}
+    assert done(world.sync(exposure="policy")) == {"upload": 1, "delete_private": 1}
     assert set(world.s3.objects) == {"accounts/a.png"}
 
 
 def test_a_file_that_was_sent_and_can_not_be_read_again_is_not_forgotten(world, monkeypatch):
     path = world.write("media_attachments/b.png", b"one")
-    opened = source.Source.open_file
+    opened = source.Source.opened
 
     def fail_later(self, key):
         if path.stat().st_size > 3:
             raise OSError(5, "Input/output error")
         return opened(self, key)
 
-    monkeypatch.setattr(source.Source, "open_file", fail_later)
+    monkeypatch.setattr(source.Source, "opened", fail_later)
     world.s3.after = lambda operation, key: operation == "PutObject" and path.write_bytes(b"longer")
     report = world.sync()
     assert "can't be read: Input/output error" in report.error

@@ -19,7 +19,9 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Row,
     RowState,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import survey
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan import round_plan
+
+pytestmark = pytest.mark.slow
 
 
 class NullTransfer:
@@ -37,9 +39,10 @@ class NullTransfer:
 
 
 class Files:
-    """As many entries as wanted, without a disk: a source as a change feed will be one."""
+    """As many entries as wanted, without a disk: a source as the walk is one."""
 
     complete = True
+    linked = False
 
     def __init__(self, count, step=1):
         self.numbers = range(0, count, step)
@@ -53,7 +56,7 @@ class Files:
 def test_constant_memory(world, monkeypatch, first, second):
     def run(name, count, kind, **options):
         step = 2 if kind == "delete" else 1
-        monkeypatch.setattr(survey, "Tree", lambda _source, prefix_bytes: Files(count, step))
+        monkeypatch.setattr(round_plan, "Tree", lambda _source, prefix_bytes: Files(count, step))
         tracemalloc.start()
         report = world.sync(transfer=NullTransfer(), state_dir=str(world.state_dir / name), **options)
         _now, most = tracemalloc.get_traced_memory()

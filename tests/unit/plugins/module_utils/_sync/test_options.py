@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Authority, DeleteMode, SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    DeleteMode,
+    SourceOfTruth,
+    SyncError,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     key_prefix_from,
     rules_from,
@@ -22,7 +26,8 @@ def params(**changes):
 
 def test_defaults():
     settings = settings_from(params(), check_mode=False)
-    assert (settings.delete, settings.authority, settings.max_delete) == (DeleteMode.NEVER, Authority.TREE, None)
+    assert (settings.delete, settings.source_of_truth) == (DeleteMode.NEVER, SourceOfTruth.DISK)
+    assert (settings.max_delete_percent, settings.max_private_percent, settings.allow_empty) == (50, 30, False)
     assert settings.rules.cache_control == "public, max-age=315576000, immutable"
     assert "imports/" not in settings.rules.public_prefixes + settings.rules.private_prefixes
     assert settings.rules.private_prefixes == ("backups/",)
@@ -63,8 +68,12 @@ def test_a_key_prefix_ends_with_a_slash(value, wanted):
         ({"bucket": "media/folder"}, "key_prefix"),
         ({"concurrency": 0}, "concurrency"),
         ({"concurrency": 1000}, "concurrency"),
-        ({"settle_seconds": -1}, "settle_seconds"),
-        ({"max_delete": -1}, "max_delete"),
+        ({"minimum_age": -1}, "minimum_age"),
+        ({"max_delete_percent": -1}, "max_delete_percent"),
+        ({"max_delete_percent": 101}, "max_delete_percent"),
+        ({"max_private_percent": -1}, "max_private_percent"),
+        ({"max_private_percent": 101}, "max_private_percent"),
+        ({"time_limit": 0}, "time_limit"),
         ({"open_private": True}, "open_private"),
     ],
 )
@@ -76,3 +85,9 @@ def test_mistakes_name_their_option(changes, words):
 def test_empty_texts_send_no_header():
     headers = rules_from(params(cache_control="", storage_class="")).headers("a.png")
     assert (headers.cache_control, headers.storage_class) == (None, None)
+
+
+def test_a_password_in_a_key_prefix_is_not_repeated():
+    with pytest.raises(SyncError, match=r"key_prefix.*media\.example\.com") as caught:
+        key_prefix_from("https://AKID:hidden@media.example.com/a")
+    assert "hidden" not in str(caught.value)

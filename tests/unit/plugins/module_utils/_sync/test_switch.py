@@ -29,7 +29,7 @@ def switched(world):
 
 
 def final(world, **changes):
-    report = world.sync(authority="bucket", **changes)
+    report = world.sync(source_of_truth="bucket", **changes)
     assert report.error is None, report.error
     return report
 
@@ -73,7 +73,7 @@ def test_nothing_is_deleted(switched):
     assert final(switched).as_dict()["changed"] is False
     assert "accounts/a.png" in switched.s3.objects
     with pytest.raises(SyncError, match="nothing is deleted"):
-        switched.sync(authority="bucket", delete="own")
+        switched.sync(source_of_truth="bucket", delete="own")
 
 
 def test_what_was_there_before_the_last_round_is_not_sent(world, left_out):
@@ -111,12 +111,12 @@ def test_what_turned_public_is_not_opened(world):
     assert world.s3.acls() == {"media_attachments/b.png": PRIVATE}
 
 
-def test_under_a_policy_what_turned_private_is_withdrawn_and_stays_known(world, done):
+def test_under_a_policy_what_turned_private_is_deleted_and_stays_known(world, done):
     path = world.write("media_attachments/b.png")
     world.write("accounts/a.png")
     world.sync(exposure="policy")
     path.chmod(0o600)
-    assert done(final(world, exposure="policy")) == {"withdraw": 1}
+    assert done(final(world, exposure="policy")) == {"delete_private": 1}
     path.chmod(0o644)
     assert final(world, exposure="policy").as_dict()["changed"] is False
     assert set(world.s3.objects) == {"accounts/a.png"}
@@ -124,8 +124,8 @@ def test_under_a_policy_what_turned_private_is_withdrawn_and_stays_known(world, 
 
 def test_a_fresh_private_looking_file_waits_and_is_sent_by_a_later_run(switched, done, left_out):
     path = switched.write("media_attachments/late.png", b"late", 0o600)
-    report = final(switched, settle_seconds=60)
-    assert (done(report), left_out(report)) == ({}, {"settling": 1})
+    report = final(switched, minimum_age=60)
+    assert (done(report), left_out(report)) == ({}, {"too_new": 1})
     path.chmod(0o644)
     assert done(final(switched)) == {"upload": 1}
 
@@ -134,7 +134,7 @@ def test_a_file_that_settled_in_the_last_round_is_not_lost(world, done):
     world.write("accounts/a.png")
     path = world.write("media_attachments/b.png", b"b", 0o600)
     os.utime(path)
-    assert world.sync(settle_seconds=60).as_dict()["deferred"] == 1
+    assert world.sync(minimum_age=60).as_dict()["left_out"]["too_new"]["count"] == 1
     assert done(final(world)) == {"upload": 1}
     assert world.s3.acls()["media_attachments/b.png"] == PRIVATE
 
@@ -170,7 +170,7 @@ class TestRefusals:
     def test_without_a_journal(self, world, tmp_path):
         world.write("accounts/a.png")
         with pytest.raises(SyncError, match="no journal of a completed run"):
-            world.sync(authority="bucket")
+            world.sync(source_of_truth="bucket")
         assert not world.state_dir.exists()
         assert world.s3.objects == {}
 
@@ -178,14 +178,14 @@ class TestRefusals:
         final(switched)
         shutil.rmtree(switched.state_dir)
         with pytest.raises(SyncError, match="no journal of a completed run"):
-            switched.sync(authority="bucket")
+            switched.sync(source_of_truth="bucket")
 
     @pytest.mark.parametrize(
         "changes", [{"bucket": "other"}, {"key_prefix": "p"}, {"endpoint_url": "https://other.example"}]
     )
     def test_with_the_journal_of_another_place(self, switched, changes):
         with pytest.raises(SyncError, match="no journal of a completed run"):
-            switched.sync(authority="bucket", **changes)
+            switched.sync(source_of_truth="bucket", **changes)
 
     def test_without_a_completed_round(self, world):
         world.write("accounts/a.png")
@@ -196,40 +196,40 @@ class TestRefusals:
         world.s3.hook = fail
         assert world.sync().error
         with pytest.raises(SyncError, match="completed"):
-            world.sync(authority="bucket")
+            world.sync(source_of_truth="bucket")
 
     def test_the_tree_after_the_switch(self, switched):
         final(switched)
         for check in (True, False):
             with pytest.raises(SyncError, match="reopen=true"):
                 switched.sync(check)
-        with pytest.raises(SyncError, match="authority=tree"):
-            switched.sync(authority="bucket", reopen=True)
+        with pytest.raises(SyncError, match="source_of_truth=disk"):
+            switched.sync(source_of_truth="bucket", reopen=True)
 
     def test_a_check_of_a_whole_play_goes_on_without_a_journal(self, world):
         world.write("accounts/a.png")
-        report = world.sync(check=True, authority="bucket")
+        report = world.sync(check=True, source_of_truth="bucket")
         assert report.error is None
         assert report.as_dict()["changed"] is False
         assert "no journal of a completed run" in report.warnings[0]
 
     def test_check_mode_is_no_switch(self, switched):
-        assert switched.sync(check=True, authority="bucket").error is None
+        assert switched.sync(check=True, source_of_truth="bucket").error is None
         assert switched.sync().error is None
 
     def test_a_source_without_files_before_it_is_settled(self, switched):
         shutil.rmtree(switched.src)
         switched.src.mkdir()
-        report = switched.sync(authority="bucket")
+        report = switched.sync(source_of_truth="bucket")
         assert "is its disk mounted" in report.error
         shutil.rmtree(switched.src)
         with pytest.raises(SyncError, match="does not exist"):
-            switched.sync(authority="bucket")
+            switched.sync(source_of_truth="bucket")
 
     def test_a_source_that_was_removed_long_after(self, switched):
         final(switched)
         shutil.rmtree(switched.src)
-        report = switched.sync(authority="bucket")
+        report = switched.sync(source_of_truth="bucket")
         assert report.error is None
         assert report.as_dict()["source"]["state"] == "missing"
 
@@ -284,37 +284,37 @@ def refuse_deletions(world):
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_withdrawal_that_failed_is_repeated(world, done, left_out, fresh):
+def test_a_deletion_that_failed_is_repeated(world, done, left_out, fresh):
     path = world.write("media_attachments/b.png")
     world.write("accounts/a.png")
     world.sync(exposure="policy")
     path.chmod(0o600)
     refuse_deletions(world)
-    options = {"exposure": "policy", "authority": "bucket", "settle_seconds": 600 if fresh else 0}
+    options = {"exposure": "policy", "source_of_truth": "bucket", "minimum_age": 600 if fresh else 0}
     assert not world.sync(**options).complete
     world.s3.hook = lambda operation, key: None
-    assert done(world.sync(**options)) == {"withdraw": 1}
+    assert done(world.sync(**options)) == {"delete_private": 1}
     assert set(world.s3.objects) == {"accounts/a.png"}
     assert world.sync(**options).as_dict()["changed"] is False
 
 
-def test_before_the_switch_a_withdrawal_that_failed_is_repeated_at_once(world, done):
+def test_before_the_switch_a_deletion_that_failed_is_repeated_at_once(world, done):
     path = world.write("media_attachments/b.png")
     world.write("accounts/a.png")
     world.sync(exposure="policy")
     path.chmod(0o600)
     refuse_deletions(world)
-    assert not world.sync(exposure="policy", settle_seconds=600).complete
+    assert not world.sync(exposure="policy", minimum_age=600).complete
     world.s3.hook = lambda operation, key: None
-    assert done(world.sync(exposure="policy", settle_seconds=600)) == {"withdraw": 1}
+    assert done(world.sync(exposure="policy", minimum_age=600)) == {"delete_private": 1}
 
 
 def test_modes_count_until_a_run_has_left_nothing(switched, left_out):
     late = switched.write("media_attachments/late.png", b"late", 0o600)
-    assert left_out(final(switched, settle_seconds=600)) == {"settling": 1}
+    assert left_out(final(switched, minimum_age=600)) == {"too_new": 1}
     path = switched.src / "media_attachments/b.png"
     path.chmod(0o600)
-    final(switched, settle_seconds=600)
+    final(switched, minimum_age=600)
     assert switched.s3.acls()["media_attachments/b.png"] == PRIVATE
     late.chmod(0o644)
     final(switched)

@@ -7,7 +7,7 @@ module StandIn
   class Bucket
     CACHE_CONTROL = 'public, max-age=315576000, immutable'
 
-    # An unset S3_PERMISSION means public-read, an empty one means that no ACL is ever sent.
+    # If S3_PERMISSION is unset, it is public-read. If it is empty, no ACL is sent.
     def self.from_env(env)
       client = {
         region: env.fetch('S3_REGION', 'us-east-1'),
@@ -64,7 +64,7 @@ module StandIn
       raise "not deleted: #{answer.errors.map { |error| [error.key, error.code] }}" unless answer.errors.empty?
     end
 
-    # Without ACLs Mastodon can't hide anything, and says nothing about it.
+    # Without ACLs, Mastodon can't make objects private, and does not report this.
     def hide(key)
       return false if @permission.empty?
 

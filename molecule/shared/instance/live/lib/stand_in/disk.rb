@@ -21,8 +21,8 @@ module StandIn
       'disk'
     end
 
-    # Born private: a 0600 temporary file is moved into place (from another file system under PrivateTmp,
-    # so it is copied and keeps the old mtime) and only then opened.
+    # A new file is private at first: a temporary file with mode 0600 is moved to its folder (with PrivateTmp from another
+    # file system, so it is copied and keeps its mtime). Then it gets its mode.
     def store(key, bytes, content_type: nil, private: false)
       target = path(key)
       Tempfile.create('upload', binmode: true) do |file|

@@ -10,13 +10,13 @@ module StandIn
       'png' => 'image/png', 'jpg' => 'image/jpeg', 'gif' => 'image/gif', 'webp' => 'image/webp', 'avif' => 'image/avif',
       'mp4' => 'video/mp4', 'mp3' => 'audio/mpeg', 'zip' => 'application/zip', 'csv' => 'text/csv'
     }.freeze
-    # RFC 2396 leaves these alone, Paperclip does not.
+    # RFC 2396 does not escape these, but Paperclip does.
     ALSO_ESCAPED = /[?()\[\]+]/.freeze
     ESCAPER = URI::RFC2396_Parser.new
 
     module_function
 
-    # 9 digits below a thousand million, else 12, else a snowflake's 18: in groups of three.
+    # Nine digits for small ids, otherwise 12, or 18 for a snowflake, in groups of three.
     def partition(id)
       width = id < 1_000_000_000 ? 9 : 18
       id.to_s.rjust(width, '0').scan(/\d{3}/).join('/')

@@ -4,15 +4,15 @@ require 'digest'
 require 'json'
 
 module StandIn
-  # Who did what to which key, and where: the only witness of what must exist in the end. One JSON line for each
-  # deed, also before one that can be cut short. Lies outside of the media root, as a database would.
+  # A log of all changes to keys, from which the tests compute what must exist. It has one JSON line for each event, and
+  # also one before an event that may be interrupted. It is outside of the media root, as a database would be.
   module Ledger
     PATH = File.join(ROOT, 'db', 'ledger.jsonl')
 
     module_function
 
-    def write(deed, key, who:, where:, **more)
-      line = JSON.generate({ time: Time.now.to_f.round(3), deed: deed, key: key, who: who, where: where, **more })
+    def write(event, key, who:, where:, **more)
+      line = JSON.generate({ time: Time.now.to_f.round(3), event: event, key: key, who: who, where: where, **more })
       File.open(PATH, File::WRONLY | File::APPEND | File::CREAT, 0o644) { |file| file.syswrite("#{line}\n") }
     end
 

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module StandIn
-  # Storage with a witness: every deed goes through here, so that the ledger is complete.
+  # Storage that writes every change to the ledger.
   class Media
     def initialize(who, storage = StandIn.storage)
       @who = who
@@ -26,8 +26,8 @@ module StandIn
       note('hidden', key, effective: @storage.hide(key))
     end
 
-    def note(deed, key, **more)
-      Ledger.write(deed, key, who: @who, where: @storage.name, **more)
+    def note(event, key, **more)
+      Ledger.write(event, key, who: @who, where: @storage.name, **more)
     end
   end
 end

@@ -4,7 +4,7 @@ require 'securerandom'
 require 'zlib'
 
 module StandIn
-  # Small files that are what their names say; no two are alike.
+  # Small, unique files whose content matches their extension.
   module Pictures
     JPEG = ('/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////////////////' \
             '////////////////2wBDAf////////////////////////////////////////////////////////////////////////////////' \
@@ -37,7 +37,7 @@ module StandIn
       GIF[0, 25] + "\x21\xFE".b + [note.bytesize].pack('C') + note + "\0".b + GIF[25..]
     end
 
-    # RIFF readers skip chunks that they don't know.
+    # RIFF readers skip unknown chunks.
     def webp
       body = WEBP[8..] + 'note'.b + [256].pack('V') + SecureRandom.bytes(256)
       'RIFF'.b + [body.bytesize].pack('V') + body

@@ -5,7 +5,7 @@ require 'json'
 require 'securerandom'
 
 module StandIn
-  # Jobs as files, in place of Redis: shared by web and workers, and like there a job that is taken is gone.
+  # Jobs as files, instead of in Redis. Web and workers share them. As in Redis, a job that was taken is removed.
   class Queue
     def initialize(name)
       @folder = File.join(ROOT, 'db', 'queues', name)
@@ -19,7 +19,7 @@ module StandIn
       File.rename(draft, File.join(@folder, name))
     end
 
-    # The oldest job, or nil. Renaming decides between takers.
+    # The oldest job, or nil. If two workers try to take it, only one can rename the file.
     def take
       Dir.children(@folder).grep(/\A\d/).sort.each do |name|
         mine = File.join(@folder, ".taken-#{name}")

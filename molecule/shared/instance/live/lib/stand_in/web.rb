@@ -4,7 +4,7 @@ require 'json'
 require 'mastodon/version'
 
 module StandIn
-  # The web process: host check, forced TLS, a health check that proves nothing of storage, an API with a cache.
+  # The web process: host check, forced TLS, a health check that does not use the storage, an API with a cache.
   class Web
     THUMBNAIL_FILE = File.join(ROOT, 'db', 'thumbnail.json')
     CACHE_FILE = File.join(ROOT, 'db', 'cache-instance.json')
@@ -31,15 +31,16 @@ module StandIn
     end
 
     def route(request, env)
-      case request
+      case request.split('?').first
       when 'GET /api/v2/instance' then answer(200, instance)
+      when 'GET /api/v1/timelines/public' then answer(200, timeline)
       when 'POST /api/v2/media' then upload(env['rack.input'].read)
       when 'POST /inbox' then inbox
       else answer(404, JSON.generate(error: 'Record not found'))
       end
     end
 
-    # The cache outlives a restart, as Redis does.
+    # The cache survives a restart, as in Redis.
     def instance
       return File.read(CACHE_FILE) if File.exist?(CACHE_FILE) && Time.now - File.mtime(CACHE_FILE) < @cache_seconds
 
@@ -53,7 +54,18 @@ module StandIn
       body
     end
 
-    # The original is stored here, the rest is a worker's job, which must find the original.
+    # Not cached, as in Mastodon.
+    def timeline
+      stored = []
+      Ledger.each { |line| stored << line if line[:event] == 'stored' && line[:who] == 'web' }
+      posts = stored.last(20).map do |line|
+        url = @media.storage.url(line[:key])
+        { account: { url: "https://#{@domain}/@someone" }, media_attachments: [{ url: url, preview_url: url }] }
+      end
+      JSON.generate(posts)
+    end
+
+    # The original is stored here. A job of the worker creates the other styles from it.
     def upload(bytes)
       extension = bytes.start_with?("\x89PNG".b) ? 'png' : 'mp4'
       key = Keys.make('media_attachments/files', Keys.snowflake, 'original', extension)

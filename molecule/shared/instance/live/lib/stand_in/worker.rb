@@ -3,7 +3,7 @@
 require 'optparse'
 
 module StandIn
-  # Sidekiq as an administrator sees it: signals, process title with a slow heartbeat, jobs in flight, shutdown.
+  # Simulates Sidekiq: signals, a process title that is updated slowly, running jobs, shutdown.
   class Worker
     VERSION = '7.3.9'
     HEARTBEAT = 10
@@ -61,7 +61,7 @@ module StandIn
       $stdout.flush
     end
 
-    # What does not end in time goes back to its queue.
+    # A job that does not end in time is put back into its queue.
     def shut_down
       deadline = Time.now + SHUTDOWN_TIMEOUT
       sleep(0.1) until @in_flight.empty? || Time.now > deadline
@@ -111,7 +111,7 @@ module StandIn
       end
     end
 
-    # One retry, then the upload stays broken for ever: the price of a switch in the wrong order.
+    # After one retry the upload fails permanently. This shows if a switch is done in the wrong order.
     def process(key, tries)
       @media.note('processing', key)
       original = @media.storage.read(key)
@@ -171,11 +171,11 @@ module StandIn
       end
     end
 
-    # Keys that were stored and neither deleted nor hidden since.
+    # Keys that were stored, and were neither deleted nor made private afterwards.
     def living
       keys = {}
       Ledger.each do |line|
-        case line[:deed]
+        case line[:event]
         when 'stored' then keys[line[:key]] = true
         when 'deleting', 'hiding' then keys.delete(line[:key])
         end

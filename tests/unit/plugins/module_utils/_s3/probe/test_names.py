@@ -50,3 +50,21 @@ def test_the_objects_of_a_process_that_is_gone_are_abandoned_at_once():
 @pytest.mark.parametrize("name", ["", "avatar.png", "0.1.2.3.acl", f"{'0' * 16}.1.2.{'0' * 31}.acl"])
 def test_what_is_not_a_probes_is_left_alone(name):
     assert under_test.is_abandoned(f"accounts/.fediverse-mastodon-s3-probe/{name}", 10**9) is False
+
+
+def test_a_process_whose_name_looks_like_the_end_of_a_name_is_known():
+    code = (
+        "import sys; open('/proc/self/comm', 'w').write('a) b (c'); "
+        f"from {under_test.__name__} import Names; "
+        "print(Names('accounts/', 'backups/').public('acl'), flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as own:
+        key = own.stdout.readline().strip()
+        with open(f"/proc/{own.pid}/stat", encoding="utf-8") as stream:
+            fields = stream.read().partition("(a) b (c) ")[2].split()
+        assert key.split(".")[3] == fields[19], "the 22nd field of proc(5)"
+        assert under_test.is_abandoned(key, 0) is False
+        own.stdin.close()
+    assert under_test.is_abandoned(key, 0) is True

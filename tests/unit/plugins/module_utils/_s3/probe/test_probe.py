@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The probe against a store of many manners; what real stores do is looked at in tests/stores."""
+"""The probe against a server that behaves as each test asks; what real stores do is looked at in tests/stores."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[5] / "support"))
 
-from small_s3 import Manners, SmallS3
+from fake_s3_server import Behaviour, FakeS3Server
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import AddressError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe import anonymous_checks
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe import exposure as probe_exposure
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe import names as probe_names
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe import onlooker as probe_onlooker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe import probe as under_test
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.hand import StoreSilentError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.model import Checksums, Reply, Tried
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.model import (
+    Checksums,
+    OperationResult,
+    Reply,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.operations import try_checksums
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.probe_client import StoreSilentError
 
 PLACES = under_test.Places("", "accounts/", "backups/")
 QUICK = {"connect_timeout": 0.8, "read_timeout": 0.8, "retries": {"total_max_attempts": 1}}
@@ -51,14 +55,14 @@ def session():
 def no_waste_of_time(monkeypatch, session):
     """Reading botocore's models takes most of a client's making; nothing changes later here."""
     monkeypatch.setattr(boto3.session, "Session", lambda profile_name=None: session)
-    monkeypatch.setattr(probe_onlooker, "_LOOKS", (0.0, 0.0))
+    monkeypatch.setattr(anonymous_checks, "_CHECK_PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture
-def small():
-    server = SmallS3()
-    yield server
-    server.close()
+def server():
+    running = FakeS3Server()
+    yield running
+    running.close()
 
 
 def probe(url, places=PLACES, **aws_config):
@@ -73,43 +77,44 @@ def probe(url, places=PLACES, **aws_config):
     return under_test.probe(options, "media", places)
 
 
-def test_a_store_that_honours_acls_and_is_left_as_it_was(small):
-    small.objects["accounts/avatar.png"] = (b"own", "public-read")
-    found = probe(small.url)
+def test_a_store_that_honours_acls_and_is_left_as_it_was(server):
+    server.s3.put_object(Bucket="media", Key="accounts/avatar.png", Body=b"own", ACL="public-read")
+    found = probe(server.url)
     assert found.complete is True
     assert (found.acl.verdict, found.acl.repair, found.acl.refused_for) == ("honoured", True, [])
-    assert {name for name, tried in found.operations.items() if not tried.ok} == set()
+    assert {name for name, result in found.operations.items() if not result.ok} == set()
     assert (found.open_to_everybody.public_prefix, found.open_to_everybody.private_prefix) == (False, False)
     assert found.leftovers == []
-    assert small.objects == {"accounts/avatar.png": (b"own", "public-read")}
-    assert small.uploads == {}
+    assert server.s3.acls() == {"accounts/avatar.png": "public-read"}
+    assert server.s3.objects["accounts/avatar.png"].body == b"own"
+    assert server.s3.unfinished == []
 
 
 @pytest.mark.parametrize(
-    ("manners", "verdict", "repair", "public", "private"),
+    ("behaviour", "verdict", "repair", "public", "private"),
     [
-        (Manners(acls=False), "ignored", False, False, False),
-        (Manners(open_prefixes=("accounts/",)), "ignored", False, True, False),
-        (Manners(open_prefixes=("accounts/", "backups/")), "ignored", False, True, True),
-        (Manners(refuse={"PUT x-amz-acl": "NotImplemented"}), "unsupported", False, False, False),
-        (Manners(refuse={"PUT x-amz-acl": "AccessDenied"}), "refused", False, False, False),
-        (Manners(refuse={"PUT acl": "AccessDenied"}), "honoured", False, False, False),
+        (Behaviour(acls=False), "ignored", False, False, False),
+        (Behaviour(open_prefixes=("accounts/",)), "ignored", False, True, False),
+        (Behaviour(open_prefixes=("accounts/", "backups/")), "ignored", False, True, True),
+        (Behaviour(refuse={"PUT x-amz-acl": "NotImplemented"}), "unsupported", False, False, False),
+        (Behaviour(refuse={"PUT x-amz-acl": "AccessDenied"}), "refused", False, False, False),
+        (Behaviour(refuse={"PUT acl": "AccessDenied"}), "honoured", False, False, False),
         # A web server in front that has a page for everything does not count as open.
-        (Manners(page=b"<html>Welcome</html>"), "honoured", True, False, False),
-        (Manners(acls=False, page=b"<html>Welcome</html>"), "ignored", False, False, False),
+        (Behaviour(page=b"<html>Welcome</html>"), "honoured", True, False, False),
+        (Behaviour(acls=False, page=b"<html>Welcome</html>"), "ignored", False, False, False),
     ],
 )
-def test_exposure(small, manners, verdict, repair, public, private):
-    small.manners = manners
-    found = probe(small.url)
+def test_exposure(server, behaviour, verdict, repair, public, private):
+    server.behaviour = behaviour
+    found = probe(server.url)
     assert (found.acl.verdict, found.acl.repair) == (verdict, repair)
     assert (found.open_to_everybody.public_prefix, found.open_to_everybody.private_prefix) == (public, private)
-    assert small.objects == {}
+    assert server.s3.objects == {}
 
 
-def test_all_keys_lie_below_the_key_prefix(small):
-    probe(small.url, under_test.Places("media/system/", "accounts/", "backups/"))
-    keys = {seen.path for seen in small.requests if seen.method == "PUT"}
+def test_all_keys_lie_below_the_key_prefix(server):
+    probe(server.url, under_test.Places("media/system/", "accounts/", "backups/"))
+    keys = {seen.path for seen in server.requests if seen.method == "PUT"}
     folder = ".fediverse-mastodon-s3-probe/"
     assert keys
     assert all(
@@ -118,31 +123,31 @@ def test_all_keys_lie_below_the_key_prefix(small):
     )
 
 
-def test_the_public_address_is_looked_at_without_the_key_prefix(small, web):
+def test_the_public_address_is_looked_at_without_the_key_prefix(server, web):
     def answer(method, path, headers):
-        stored = small.objects.get(f"media/{path.lstrip('/')}")
-        return (200, {"Access-Control-Allow-Origin": "*"}, stored[0]) if stored else (404, {}, b"")
+        stored = server.s3.objects.get(f"media/{path.lstrip('/')}")
+        return (200, {"Access-Control-Allow-Origin": "*"}, stored.body) if stored else (404, {}, b"")
 
     web.answer = answer
-    small.manners = Manners(acls=False)
-    found = probe(small.url, under_test.Places("media/", "accounts/", "backups/", web.url))
+    server.behaviour = Behaviour(acls=False)
+    found = probe(server.url, under_test.Places("media/", "accounts/", "backups/", web.url))
     assert (found.open_to_everybody.public_prefix, found.open_to_everybody.private_prefix) == (True, True)
     assert found.open_to_everybody.list is False
     assert found.cors.allowed is True
 
 
-def test_a_public_address_that_is_not_there_yet_changes_nothing(small):
+def test_a_public_address_that_is_not_there_yet_changes_nothing(server):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
-    found = probe(small.url, under_test.Places("", "accounts/", "backups/", nobody))
+    found = probe(server.url, under_test.Places("", "accounts/", "backups/", nobody))
     assert (found.acl.verdict, found.open_to_everybody.public_prefix) == ("honoured", False)
     assert found.complete is True
 
 
-def test_each_batch_is_deleted_with_one_checksum_only(small):
-    probe(small.url)
-    batches = [seen for seen in small.requests if "delete" in seen.query]
+def test_each_batch_is_deleted_with_one_checksum_only(server):
+    probe(server.url)
+    batches = [seen for seen in server.requests if "delete" in seen.query]
     sums = [
         {name for name in seen.headers if name == "content-md5" or name.startswith("x-amz-checksum-")}
         for seen in batches
@@ -153,21 +158,21 @@ def test_each_batch_is_deleted_with_one_checksum_only(small):
     assert "content-md5" in batches[0].headers["authorization"]
 
 
-def test_only_the_objects_for_it_have_a_checksum(small):
-    probe(small.url)
+def test_only_the_objects_for_it_have_a_checksum(server):
+    probe(server.url)
     named = {
         seen.path.rpartition(".")[2]
-        for seen in small.requests
+        for seen in server.requests
         if seen.method == "PUT" and "x-amz-checksum-crc32" in seen.headers and "acl" not in seen.query
     }
     assert named == {"checksum"}
 
 
-def test_a_store_that_says_one_thing_and_does_another(small):
-    small.manners = Manners(keeps_deleted=True)
-    found = probe(small.url)
-    assert found.operations["delete_object"] == Tried(False, "StillThere")
-    assert found.operations["delete_objects"] == Tried(False, "StillThere")
+def test_a_store_that_says_one_thing_and_does_another(server):
+    server.behaviour = Behaviour(keeps_deleted=True)
+    found = probe(server.url)
+    assert found.operations["delete_object"] == OperationResult(False, "StillThere")
+    assert found.operations["delete_objects"] == OperationResult(False, "StillThere")
     assert (found.checksums.batch_delete_md5, found.checksums.batch_delete_crc32) == (False, False)
 
 
@@ -181,20 +186,20 @@ def test_a_store_that_says_one_thing_and_does_another(small):
         ("DELETE", "delete_object"),
     ],
 )
-def test_what_is_refused_is_named_and_the_rest_goes_on(small, rule, name):
-    small.manners = Manners(refuse={rule: "AccessDenied"})
-    found = probe(small.url)
-    assert found.operations[name] == Tried(False, "AccessDenied")
+def test_what_is_refused_is_named_and_the_rest_goes_on(server, rule, name):
+    server.behaviour = Behaviour(refuse={rule: "AccessDenied"})
+    found = probe(server.url)
+    assert found.operations[name] == OperationResult(False, "AccessDenied")
     assert found.complete is True
     # Cleaning is what else a store can refuse: then what is left is named.
-    assert found.leftovers == sorted({*small.objects, *(key for key, _body in small.uploads.values())})
+    assert found.leftovers == sorted({*server.s3.objects, *server.s3.unfinished})
     assert bool(found.leftovers) is (rule == "DELETE")
 
 
-def test_where_nothing_can_be_written_nothing_is_concluded(small):
-    small.manners = Manners(refuse={"PUT": "AccessDenied"})
-    found = probe(small.url)
-    assert found.operations["put_object"] == Tried(False, "AccessDenied")
+def test_where_nothing_can_be_written_nothing_is_concluded(server):
+    server.behaviour = Behaviour(refuse={"PUT": "AccessDenied"})
+    found = probe(server.url)
+    assert found.operations["put_object"] == OperationResult(False, "AccessDenied")
     assert (found.acl.verdict, found.open_to_everybody.public_prefix, found.checksums.header_crc32) == (None,) * 3
     assert found.rights.other_buckets is False
     assert found.leftovers == []
@@ -211,41 +216,41 @@ def test_a_store_that_never_answers_is_given_up():
 
 
 @pytest.mark.parametrize("answers", [1, 5, 6, 12, 25, 40])
-def test_a_store_that_stalls_is_given_up_and_what_may_be_left_is_named(small, answers):
-    small.manners = Manners(answers=answers)
+def test_a_store_that_stalls_is_given_up_and_what_may_be_left_is_named(server, answers):
+    server.behaviour = Behaviour(answers=answers)
     begun = time.monotonic()
-    found = probe(small.url, **QUICK)
+    found = probe(server.url, **QUICK)
     assert time.monotonic() - begun < 15
     assert found.complete is False
-    assert set(small.objects) <= set(found.leftovers)
+    assert set(server.s3.objects) <= set(found.leftovers)
 
 
-def test_the_next_probe_removes_what_a_stalled_one_could_not(small, monkeypatch):
-    small.manners = Manners(answers=12)
-    left = probe(small.url, **QUICK).leftovers
+def test_the_next_probe_removes_what_a_stalled_one_could_not(server, monkeypatch):
+    server.behaviour = Behaviour(answers=12)
+    left = probe(server.url, **QUICK).leftovers
     assert left
-    assert small.objects
+    assert server.s3.objects
     # The process that wrote them still runs, and might need them; a while later it can't.
     monkeypatch.setattr(probe_names, "_ABANDONED_SECONDS", 0)
-    small.manners = Manners()
-    assert probe(small.url).leftovers == []
-    assert small.objects == {}
+    server.behaviour = Behaviour()
+    assert probe(server.url).leftovers == []
+    assert server.s3.objects == {}
 
 
-def test_the_time_of_all_requests_is_bounded(small, monkeypatch):
+def test_the_time_of_all_requests_is_bounded(server, monkeypatch):
     monkeypatch.setattr(under_test, "_SECONDS", 1.0)
-    small.manners = Manners(delay=0.15)
-    found = probe(small.url)
+    server.behaviour = Behaviour(delay=0.15)
+    found = probe(server.url)
     assert found.complete is False
-    assert len(small.requests) < 25
-    assert (found.leftovers, small.objects) == ([], {})
+    assert len(server.requests) < 25
+    assert (found.leftovers, server.s3.objects) == ([], {})
 
 
 class Waiting:
-    """A hand whose store waits for ever for a trailer, and answers all else, or nothing any more."""
+    """A probe client whose store waits for ever for a trailer, and answers all else, or nothing any more."""
 
     def __init__(self, answers):
-        self.client = SimpleNamespace(meta=SimpleNamespace(endpoint_url="https://s3.example.com"))
+        self.boto3 = SimpleNamespace(meta=SimpleNamespace(endpoint_url="https://s3.example.com"))
         self._answers = answers
 
     def put(self, key, body, **arguments):
@@ -256,7 +261,7 @@ class Waiting:
     def read(self, key, body, **arguments):
         return Reply(True)
 
-    def ask(self, method, **arguments):
+    def call(self, method, **arguments):
         if not self._answers:
             raise StoreSilentError
         return Reply(True)
@@ -276,24 +281,16 @@ def test_a_store_that_waits_for_another_trailer_does_not_take_it():
     ("host", "path", "virtual"),
     [("localhost", True, True), ("127.0.0.1", True, None)],
 )
-def test_addressing(small, monkeypatch, host, path, virtual):
+def test_addressing(server, monkeypatch, host, path, virtual):
     resolve = socket.getaddrinfo
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda name, *others, **more: resolve(name.replace("media.", ""), *others, **more)
     )
-    plain = small.answer
-
-    def answer(seen):
-        if seen.headers["host"].startswith("media."):
-            seen = type(seen)(seen.method, f"/media{seen.path}", seen.query, seen.headers, seen.body)
-        return plain(seen)
-
-    small.answer = answer
-    found = probe(small.url.replace("127.0.0.1", host)).addressing
+    found = probe(server.url.replace("127.0.0.1", host)).addressing
     assert (found.path, found.virtual) == (path, virtual)
 
 
-def test_a_name_that_nobody_knows_is_no_address(small, monkeypatch):
+def test_a_name_that_nobody_knows_is_no_address(server, monkeypatch):
     resolve = socket.getaddrinfo
 
     def unknown(name, *others, **more):
@@ -302,47 +299,70 @@ def test_a_name_that_nobody_knows_is_no_address(small, monkeypatch):
         return resolve(name, *others, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    found = probe(small.url.replace("127.0.0.1", "localhost"))
+    found = probe(server.url.replace("127.0.0.1", "localhost"))
     assert (found.addressing.path, found.addressing.virtual) == (True, False)
     assert found.complete is True
 
 
+def closed_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
 @pytest.mark.parametrize(
-    ("params", "says"),
+    ("behaviour", "path", "code", "says", "remedy"),
     [
-        ({"public_prefix": ""}, "public_prefix"),
-        ({"public_prefix": "/accounts"}, "/accounts"),
-        ({"private_prefix": "a//b"}, "a//b"),
-        ({"public_prefix": "backups"}, "hold one another"),
-        ({"public_prefix": "media/", "private_prefix": "media/backups/"}, "hold one another"),
-        ({"key_prefix": "/media"}, "key_prefix"),
-        ({"cors_origin": "https://a.example/b"}, "cors_origin"),
+        (Behaviour(), "/media", None, None, None),
+        (Behaviour(acls=False, open_prefixes=("social/accounts/",)), "/media", None, None, None),
+        (Behaviour(acls=False), "/media", "AccessDenied", "the answer is 403", "Let everybody read"),
+        (Behaviour(), "/another", "NoSuchBucket", "the answer is 404", "points to this bucket"),
+        (
+            Behaviour(acls=False, page=b"<html>hello"),
+            "/media",
+            "OtherContent",
+            "an unrelated server answers",
+            "Point 127.0.0.1",
+        ),
     ],
 )
-def test_places_that_can_not_be(params, says):
-    with pytest.raises(under_test.PlacesError, match=says):
-        under_test.places_from({**DEFAULTS, **params})
+def test_a_public_object_is_fetched_by_the_address_that_visitors_use(
+    server, monkeypatch, behaviour, path, code, says, remedy
+):
+    monkeypatch.setattr(probe_exposure, "_ADDRESS_CHECK_PAUSES", (0.0, 0.0))
+    server.behaviour = behaviour
+    url = f"{server.url}{path}"
+    places = under_test.Places("social/", "accounts/", "backups/", public_url=f"{url}/social")
+    found = probe(server.url, places).media_address
+    assert (found.url, found.readable) == (f"{url}/social", code is None)
+    assert (found.problem and found.problem.code) == code
+    if code:
+        assert f"public address of the media would be {url}/social/, but {says}" in found.problem.message
+        assert remedy in found.problem.remedy
+    assert not server.s3.objects
 
 
-@pytest.mark.parametrize("option", ["public_url", "cors_origin"])
-def test_addresses_that_can_not_be(option):
-    with pytest.raises(AddressError, match=option):
-        under_test.places_from({**DEFAULTS, option: "files.example.com"})
+def test_an_address_where_nothing_listens_is_named_and_asked_once(server):
+    url = f"http://127.0.0.1:{closed_port()}"
+    found = probe(server.url, PLACES._replace(public_url=url))
+    assert found.complete is True
+    assert (found.media_address.readable, found.media_address.problem.code) == (False, "ConnectionRefused")
+    assert "nothing listens there" in found.media_address.problem.message
+    assert len([seen for seen in server.requests if "address-1" in seen.path]) == 0
 
 
-def test_places():
-    given = {"key_prefix": "media", "public_url": "https://files.example.com/x/", "cors_origin": "https://a.example/"}
-    assert under_test.places_from({**DEFAULTS, **given}) == under_test.Places(
-        "media/", "accounts/", "backups/", "https://files.example.com/x", "https://a.example"
-    )
-    # `accounts` and `accounts-old` are two folders.
-    assert under_test.places_from({**DEFAULTS, "private_prefix": "accounts-old"}).private_prefix == "accounts-old/"
+def test_an_address_that_opens_late_is_waited_for(server, monkeypatch):
+    monkeypatch.setattr(probe_exposure, "_ADDRESS_CHECK_PAUSES", (0.0, 0.0, 0.0))
+    server.behaviour = Behaviour(acls=False, open_prefixes=("accounts/.fediverse-mastodon-s3-probe/",))
+    looked = server.answer
+
+    def late(seen):
+        refused = seen.method == "GET" and seen.path.endswith(("address-0", "address-1"))
+        return (403, {}, b"<Error><Code>AccessDenied</Code></Error>") if refused else looked(seen)
+
+    monkeypatch.setattr(server, "answer", late)
+    assert probe(server.url, PLACES._replace(public_url=f"{server.url}/media")).media_address.readable is True
 
 
-DEFAULTS = {
-    "key_prefix": "",
-    "public_prefix": "accounts/",
-    "private_prefix": "backups/",
-    "public_url": None,
-    "cors_origin": None,
-}
+def test_without_an_address_none_is_fetched(server):
+    assert probe(server.url).media_address is None

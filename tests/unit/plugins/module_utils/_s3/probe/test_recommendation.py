@@ -7,14 +7,14 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.model import (
-    Acl,
+    AclSupport,
     Addressing,
     Checksums,
     Cors,
     Facts,
     OpenToEverybody,
+    OperationResult,
     Rights,
-    Tried,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.recommendation import recommend
 
@@ -26,8 +26,8 @@ ABSENT = None
 
 def facts(verdict=None, seen=CLOSED, *, repair=None, operations=None, **others):
     return Facts(
-        operations={"put_object": Tried(True), **(operations or {})},
-        acl=Acl(verdict=verdict, repair=repair),
+        operations={"put_object": OperationResult(True), **(operations or {})},
+        acl=AclSupport(verdict=verdict, repair=repair),
         open_to_everybody=seen,
         **{"complete": True, **others},
     )
@@ -42,7 +42,7 @@ def facts(verdict=None, seen=CLOSED, *, repair=None, operations=None, **others):
         (facts("honoured", PUBLIC_OPEN, repair=True), "acl", "public-read"),
         # What an ACL opened must close again, or else a suspension has no effect.
         (facts("honoured", repair=False, bucket_policies=True), "policy", ""),
-        (facts("honoured", repair=None, bucket_policies=False), "bucket", ""),
+        (facts("honoured", repair=None, bucket_policies=False), "open_bucket", ""),
         # MinIO before its policy is written, and after
         (facts("ignored", repair=False, bucket_policies=True), "policy", ""),
         (facts("ignored", PUBLIC_OPEN, repair=False, bucket_policies=True), "policy", ""),
@@ -53,17 +53,21 @@ def facts(verdict=None, seen=CLOSED, *, repair=None, operations=None, **others):
         # A key that may not read the policy
         (facts("ignored", repair=False, bucket_policies=None), "policy", ""),
         # R2, B2 and Garage: no policies, closed or open as a whole
-        (facts("ignored", repair=False, bucket_policies=False), "bucket", ""),
-        (facts("unsupported", ALL_OPEN, bucket_policies=False), "bucket", ""),
-        (facts("ignored", ALL_OPEN, bucket_policies=True), "bucket", ""),
+        (facts("ignored", repair=False, bucket_policies=False), "open_bucket", ""),
+        (facts("unsupported", ALL_OPEN, bucket_policies=False), "open_bucket", ""),
+        (facts("ignored", ALL_OPEN, bucket_policies=True), "open_bucket", ""),
         # A policy that opens everything wins over whatever else works.
-        (facts("honoured", ALL_OPEN, repair=True, bucket_policies=True), "bucket", ""),
+        (facts("honoured", ALL_OPEN, repair=True, bucket_policies=True), "open_bucket", ""),
         # Nothing is concluded from silence.
         (facts(None, CLOSED), None, ABSENT),
         (facts("honoured", OpenToEverybody(), repair=True), None, ABSENT),
         (facts("ignored", OpenToEverybody(private_prefix=False), bucket_policies=True), None, ABSENT),
         (Facts(), None, ABSENT),
-        (facts("honoured", repair=True, operations={"put_object": Tried(False, "AccessDenied")}), None, ABSENT),
+        (
+            facts("honoured", repair=True, operations={"put_object": OperationResult(False, "AccessDenied")}),
+            None,
+            ABSENT,
+        ),
     ],
 )
 def test_exposure_and_permission(found, exposure, permission):
@@ -109,7 +113,7 @@ def test_path_style(addressing, value):
 
 @pytest.mark.parametrize(("works", "value"), [(True, ABSENT), (None, ABSENT), (False, "5368709120")])
 def test_uploads_in_parts(works, value):
-    found = facts("honoured", operations={"multipart_upload": Tried(works, "NotImplemented")})
+    found = facts("honoured", operations={"multipart_upload": OperationResult(works, "NotImplemented")})
     assert recommend(found).variables["S3_MULTIPART_THRESHOLD"].value == value
 
 
@@ -132,10 +136,19 @@ def test_nothing_to_warn_of():
         (facts("honoured", OpenToEverybody(False, False, True), repair=True), "list the bucket"),
         (facts("honoured", repair=False), "suspended"),
         (facts("ignored", PUBLIC_OPEN), "can't be closed"),
-        (facts("honoured", repair=True, operations={"put_object": Tried(False, "AccessDenied")}), "put_object"),
-        (facts("honoured", repair=True, operations={"list_objects": Tried(False, "AccessDenied")}), "may not list"),
-        (facts("honoured", repair=True, operations={"presigned_get": Tried(False, "HTTP403")}), "archives"),
-        (facts("honoured", repair=True, operations={"delete_objects": Tried(False, "NotImplemented")}), "clean up"),
+        (
+            facts("honoured", repair=True, operations={"put_object": OperationResult(False, "AccessDenied")}),
+            "put_object",
+        ),
+        (
+            facts("honoured", repair=True, operations={"list_objects": OperationResult(False, "AccessDenied")}),
+            "may not list",
+        ),
+        (facts("honoured", repair=True, operations={"presigned_get": OperationResult(False, "HTTP403")}), "archives"),
+        (
+            facts("honoured", repair=True, operations={"delete_objects": OperationResult(False, "NotImplemented")}),
+            "clean up",
+        ),
         (
             facts("honoured", repair=True, checksums=Checksums(batch_delete_md5=True, batch_delete_crc32=False)),
             "1.178 and newer",

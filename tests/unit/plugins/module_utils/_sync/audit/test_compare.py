@@ -15,8 +15,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     Entry,
     ExposureMode,
     Listed,
-    Problem,
-    ProblemKind,
+    PathProblem,
+    PathProblemKind,
     SyncError,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules, patterns
@@ -91,7 +91,7 @@ def test_a_hidden_file_is_private_with_acls_and_must_be_missing_with_a_policy():
     assert (keys(acl, public=True), keys(acl, public=False)) == (["media/open"], ["media/left"])
     policy = run(items, objects, mode="policy")
     assert (policy.files, policy.missing_count, policy.exposed) == (1, 0, 1)
-    assert policy.left_out == {"kept_home": 2}
+    assert policy.left_out == {"local_only": 2}
     assert keys(policy, public=False) == ["media/left"]
     assert [subject.entry for subject in policy.subjects] == [None, items[2]]
 
@@ -99,12 +99,12 @@ def test_a_hidden_file_is_private_with_acls_and_must_be_missing_with_a_policy():
 def test_in_an_open_bucket_nothing_private_may_be():
     items = [entry("backups/file.zip"), entry("media/file", mode=0o600), entry("media/open")]
     objects = [stored("backups/file.zip"), stored("backups/old.zip", modified=DATE - 9), stored("media/file")]
-    found = run(items, objects, mode="bucket", newer_than=DATE)
+    found = run(items, objects, mode="open_bucket", newer_than=DATE)
     assert (found.files, found.missing_count, found.exposed) == (1, 1, 3)
-    assert (found.extra_count, found.left_out) == (0, {"kept_home": 2})
+    assert (found.extra_count, found.left_out) == (0, {"local_only": 2})
     assert keys(found, public=False) == ["backups/file.zip", "backups/old.zip", "media/file"]
     # What the options leave alone is not judged.
-    assert run([], objects, mode="bucket", exclude=["backups/**"]).exposed == 0
+    assert run([], objects, mode="open_bucket", exclude=["backups/**"]).exposed == 0
 
 
 def test_private_places_are_looked_at_where_no_file_is_left_too():
@@ -120,17 +120,17 @@ def test_private_places_are_looked_at_where_no_file_is_left_too():
 
 def test_a_file_that_may_be_in_the_writing_is_left_out():
     fresh = entry("media/a", mode=0o600, ctime=NOW - 10**9)
-    assert run([fresh], []).left_out == {"settling": 1}
+    assert run([fresh], []).left_out == {"too_new": 1}
     # Below a private prefix the mode decides nothing.
     assert run([entry("backups/a", mode=0o600, ctime=NOW)], []).missing_count == 1
 
 
 def test_nothing_is_said_of_what_the_walk_could_not_look_into():
     items = [
-        Problem("accounts/p/", ProblemKind.UNREADABLE, "denied", folder=True),
+        PathProblem("accounts/p/", PathProblemKind.UNREADABLE, "denied", folder=True),
         entry("accounts/q"),
-        Problem("accounts/r", ProblemKind.UNREADABLE, "denied", folder=False),
-        Problem("accounts/s/", ProblemKind.SYMLINKED_FOLDER, "link", folder=True),
+        PathProblem("accounts/r", PathProblemKind.UNREADABLE, "denied", folder=False),
+        PathProblem("accounts/s/", PathProblemKind.SYMLINKED_FOLDER, "link", folder=True),
     ]
     objects = [stored(f"accounts/{name}") for name in ("o", "p/1", "p/2", "pp", "q", "r", "s/1", "t")]
     found = run(items, objects)

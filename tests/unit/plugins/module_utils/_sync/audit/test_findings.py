@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import Answer
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.anonymous_client import AnonymousResponse
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.findings import (
     Example,
     Faults,
@@ -18,7 +18,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.
 )
 
 CLOSED, OPEN = Acl(False, False, True), Acl(True, False, False)
-PICTURE, NOTHING = Visit(Answer(200)), Visit(Answer(None, "TimedOut"))
+PICTURE, NOTHING = Visit(AnonymousResponse(200)), Visit(AnonymousResponse(None, "TimedOut"))
 
 
 def counted(*found, limit=20):
@@ -31,11 +31,11 @@ def counted(*found, limit=20):
 def test_what_visitors_got_of_public_files():
     found = counted(
         Finding("a", True, visit=PICTURE),
-        Finding("b", True, visit=Visit(Answer(403, "AccessDenied"))),
-        Finding("c", True, visit=Visit(Answer(206), Faults("wrong type", "wrong cache"))),
+        Finding("b", True, visit=Visit(AnonymousResponse(403, "AccessDenied"))),
+        Finding("c", True, visit=Visit(AnonymousResponse(206), Faults("wrong type", "wrong cache"))),
         Finding("d", True, visit=NOTHING),
     ).public
-    assert (found.asked, found.readable, found.unreadable) == (4, 2, 2)
+    assert (found.requested, found.readable, found.unreadable) == (4, 2, 2)
     assert (found.wrong_type, found.wrong_cache_header) == (1, 1)
     assert [tuple(example) for example in found.examples] == [
         ("b", 403, "AccessDenied"),
@@ -47,15 +47,15 @@ def test_what_visitors_got_of_public_files():
 
 def test_what_visitors_got_of_private_ones():
     answers = [
-        Answer(403, "AccessDenied"),
-        Answer(404),
-        Answer(200),
-        Answer(503, "SlowDown"),
-        Answer(416),
-        Answer(301, "HTTP301"),
+        AnonymousResponse(403, "AccessDenied"),
+        AnonymousResponse(404),
+        AnonymousResponse(200),
+        AnonymousResponse(503, "SlowDown"),
+        AnonymousResponse(416),
+        AnonymousResponse(301, "HTTP301"),
     ]
     found = counted(*(Finding(str(number), False, visit=Visit(each)) for number, each in enumerate(answers))).private
-    assert (found.asked, found.denied, found.readable, found.unanswered) == (6, 2, 2, 2)
+    assert (found.requested, found.denied, found.readable, found.unanswered) == (6, 2, 2, 2)
     assert [(example.key, example.reason) for example in found.examples] == [
         ("2", "readable by everybody"),
         ("3", "SlowDown"),
@@ -97,13 +97,13 @@ def test_headers_and_contents():
     assert (headers.objects, headers.as_wanted, headers.unknown) == (4, 1, 1)
     assert (headers.wrong_type, headers.wrong_cache_header) == (1, 2)
     assert (content.objects, content.same, content.differs, content.unknown) == (3, 1, 1, 1)
-    assert content.examples == [Example("b", "another content of the same size"), Example("c", "parts")]
+    assert content.examples == [Example("b", "different content of the same size"), Example("c", "parts")]
 
 
 def test_what_is_gone_is_counted_as_that_alone():
     found = counted(Finding("a", True, gone=True))
     assert found.vanished == 1
-    assert (found.public.asked, found.acl.objects, found.headers.objects, found.content.objects) == (0, 0, 0, 0)
+    assert (found.public.requested, found.acl.objects, found.headers.objects, found.content.objects) == (0, 0, 0, 0)
 
 
 def test_examples_are_capped_and_what_is_unknown_does_not_crowd_out_what_is_wrong():

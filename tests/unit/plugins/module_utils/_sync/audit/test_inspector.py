@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.acl import Acl
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.anonymous import Answer
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import PermissionDeniedError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects import Head
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import PermissionDeniedError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.anonymous_client import AnonymousResponse
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.acl import Acl
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.objects import Head
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.compare import Subject
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.findings import Faults, Unknown
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection, Inspector
@@ -70,10 +70,10 @@ def look(tmp_path):
 
     def run(told, *aspects, key=PUBLIC_KEY, etag=ETAG, size=SIZE, mode="acl", file=True, visit=None, times=1):
         rules = Rules(ExposureMode(mode), ("accounts/",), ("backups/",), cache_control=CACHE)
-        inspector = Inspector(rules, source, told, aspects=aspects, visit=visit, patience=3)
+        inspector = Inspector(rules, source, told, aspects=aspects, visit=visit, silence_limit=3)
         exposure = Exposure.PRIVATE if key.startswith("backups/") else Exposure.PUBLIC
         subject = Subject(key, exposure, Listed(key, size, etag), entry(key) if file else None)
-        return [inspector.look(subject) for _time in range(times)][-1]
+        return [inspector.inspect(subject) for _time in range(times)][-1]
 
     yield run
     source.close()
@@ -84,7 +84,7 @@ ALL = tuple(Inspection)
 
 def test_all_is_asked_and_head_only_once(look):
     told = Told(head=GOOD._replace(etag="0" * 32))
-    found = look(told, *ALL, etag="0" * 32, visit=lambda key: Answer(200, "", {"content-type": "image/png"}))
+    found = look(told, *ALL, etag="0" * 32, visit=lambda key: AnonymousResponse(200, "", {"content-type": "image/png"}))
     assert sorted(told.asked) == [("acl", PUBLIC_KEY), ("head", PUBLIC_KEY)]
     assert (found.acl, found.headers, found.same_content) == (CLOSED, Faults(), False)
     # The visitor's cache header is missing, but the store keeps the right one.
@@ -100,9 +100,9 @@ def test_the_right_content_costs_no_request(look):
 @pytest.mark.parametrize(
     ("head", "etag", "reason"),
     [
-        (GOOD._replace(encrypted=True), "0" * 32, "no digest"),
+        (GOOD._replace(encrypted=True), "0" * 32, "not a digest"),
         (GOOD._replace(etag="1" * 32), "0" * 32, "replaced"),
-        (GOOD, "odd", "no digest"),
+        (GOOD, "odd", "not a digest"),
         (PermissionDeniedError("", code="AccessDenied"), "0" * 32, "AccessDenied"),
     ],
 )
@@ -123,14 +123,14 @@ def test_what_is_asked_for_only(look):
     assert told.asked == []
 
 
-@pytest.mark.parametrize("mode", ["policy", "bucket"])
+@pytest.mark.parametrize("mode", ["policy", "open_bucket"])
 def test_without_acls_only_those_of_private_objects_are_asked_for(look, mode):
     assert look(Told(), Inspection.ACL, mode=mode).acl is None
     assert look(Told(), Inspection.ACL, mode=mode, key=PRIVATE_KEY).acl == CLOSED
 
 
 def test_without_a_file_only_exposure_is_looked_at(look):
-    found = look(Told(), *ALL, key=PRIVATE_KEY, file=False, visit=lambda key: Answer(403))
+    found = look(Told(), *ALL, key=PRIVATE_KEY, file=False, visit=lambda key: AnonymousResponse(403))
     assert (found.headers, found.same_content) == (None, None)
     assert (found.acl, found.visit.answer.status, found.key) == (CLOSED, 403, "backups/***")
 
@@ -140,8 +140,8 @@ def test_without_a_file_only_exposure_is_looked_at(look):
     [
         ((Inspection.ACL,), None),
         ((Inspection.HEADERS,), None),
-        ((), lambda key: Answer(404, "NoSuchKey")),
-        ((), lambda key: Answer(403, "AccessDenied")),
+        ((), lambda key: AnonymousResponse(404, "NoSuchKey")),
+        ((), lambda key: AnonymousResponse(403, "AccessDenied")),
     ],
 )
 def test_an_object_that_is_gone_is_no_difference(look, aspects_and_visit):
@@ -152,7 +152,7 @@ def test_an_object_that_is_gone_is_no_difference(look, aspects_and_visit):
 
 
 def test_one_that_visitors_can_not_read_but_is_there_is_one(look):
-    found = look(Told(), visit=lambda key: Answer(403, "AccessDenied"))
+    found = look(Told(), visit=lambda key: AnonymousResponse(403, "AccessDenied"))
     assert not found.gone
     assert found.visit.answer.reason == "AccessDenied"
 
@@ -162,7 +162,7 @@ def test_after_some_refusals_no_more_is_asked(look):
     found = look(told, Inspection.ACL, Inspection.HEADERS, times=10)
     assert [kind for kind, _key in told.asked].count("acl") == 3
     assert [kind for kind, _key in told.asked].count("head") == 10
-    assert "not asked any more" in found.acl.reason
+    assert "not checked any more" in found.acl.reason
     assert found.headers == Faults()
 
 
@@ -171,7 +171,7 @@ def test_after_some_silences_nobody_visits_any_more(look):
 
     def silent(key):
         visits.append(key)
-        return Answer(None, "TimedOut")
+        return AnonymousResponse(None, "TimedOut")
 
     assert look(Told(), visit=silent, times=10).visit is None
     assert len(visits) == 3

@@ -45,11 +45,11 @@ def test_an_error_ends_it_and_what_waits_is_dropped():
 
 
 def test_patience_ends_with_silences_in_a_row_only():
-    patience = under_test.Patience(3)
+    silence_limit = under_test.SilenceLimit(3)
     for answered in (False, False, True, False, False):
-        patience.note(answered=answered)
-    assert not patience.lost
-    patience.note(answered=False)
-    assert patience.lost
-    patience.note(answered=True)
-    assert patience.lost
+        silence_limit.note(answered=answered)
+    assert not silence_limit.reached
+    silence_limit.note(answered=False)
+    assert silence_limit.reached
+    silence_limit.note(answered=True)
+    assert silence_limit.reached

@@ -57,7 +57,7 @@ class TestSwitch:
         world.sync()
         set_clock(0)
         world.write("accounts/new.png")
-        report = world.sync(authority="bucket")
+        report = world.sync(source_of_truth="bucket")
         assert left_out(report) == {}
         assert done(report) == {"upload": 1}
         assert set(world.s3.objects) == {"accounts/a.png", "accounts/new.png"}
@@ -67,7 +67,7 @@ class TestSwitch:
         world.write("accounts/a.png")
         world.sync()
         world.write("accounts/new.png")
-        report = world.sync(authority="bucket")
+        report = world.sync(source_of_truth="bucket")
         assert left_out(report) == {"older_than_switch": 1}
 
 
@@ -89,8 +89,8 @@ def test_a_file_in_the_writing_under_a_clock_that_was_set_back_waits(world, set_
     world.write("accounts/a.png")
     path = world.write("accounts/b.png", mode=0o600)
     set_clock(-HOUR)
-    assert left_out(world.sync(settle_seconds=60)) == {"settling": 1}
+    assert left_out(world.sync(minimum_age=60)) == {"too_new": 1}
     set_clock(0)
     path.chmod(0o644)
-    assert world.sync(settle_seconds=60).error is None
+    assert world.sync(minimum_age=60).error is None
     assert world.s3.acls() == {"accounts/a.png": "public-read", "accounts/b.png": "public-read"}

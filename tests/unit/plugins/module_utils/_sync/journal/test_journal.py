@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -12,25 +13,27 @@ import sys
 
 import pytest
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import intents
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal import journal as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.database import JournalError, number
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import (
     BusyError,
     StateFolderError,
-    journal_path,
+    create_private,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
     Action,
     ActionKind,
-    Authority,
     Entry,
     Exposure,
     Outcome,
     Result,
     Row,
     RowState,
+    SourceOfTruth,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import journal_path
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ def test_rows_behind_may_change_while_they_are_read(journal, monkeypatch):
         (ActionKind.SET_ACL, "done", ""),
         (ActionKind.COMPARE, "done", ""),
         (ActionKind.VERIFY, "done", ""),
-        (ActionKind.WITHDRAW, "pending", "acl:public"),
+        (ActionKind.DELETE_PRIVATE, "pending", "acl:public"),
         (ActionKind.DELETE, "pending", "acl:public"),
     ],
 )
@@ -113,7 +116,7 @@ def test_a_new_key_is_known_as_ours_before_it_is_sent(journal, path):
 
 
 def test_batches_are_bounded(journal, monkeypatch):
-    monkeypatch.setattr(under_test, "_BATCH_ACTIONS", 4)
+    monkeypatch.setattr(intents, "BATCH_ACTIONS", 4)
     taken = []
 
     def actions():
@@ -125,7 +128,7 @@ def test_batches_are_bounded(journal, monkeypatch):
     next(recorded)
     assert len(taken) == 4
     assert len(list(recorded)) == 9
-    monkeypatch.setattr(under_test, "_BATCH_SECONDS", -1.0)
+    monkeypatch.setattr(intents, "BATCH_SECONDS", -1.0)
     taken.clear()
     next(journal.recorded(actions()))
     assert len(taken) == 1
@@ -143,33 +146,33 @@ def test_a_list_of_deletions_lives_for_one_run(journal, path, monkeypatch):
     monkeypatch.setattr(under_test, "_PAGE_ROWS", 2)
     journal.apply(done("a"))
     for key in ("e", "d", "c", "b", "a"):
-        journal.doom(key)
-    assert list(journal.doomed()) == [("a", row("a")), ("b", None), ("c", None), ("d", None), ("e", None)]
+        journal.mark_for_deletion(key)
+    assert list(journal.marked_for_deletion()) == [("a", row("a")), ("b", None), ("c", None), ("d", None), ("e", None)]
     journal.close()
     again = Journal.open(path, {})
-    assert list(again.doomed()) == []
+    assert list(again.marked_for_deletion()) == []
     again.close()
 
 
 class TestRounds:
     def test_only_completed_rounds_of_the_tree_count(self, journal):
         assert journal.watermark_ns is None
-        first = journal.begin_round(Authority.TREE, 10**18)
+        first = journal.begin_round(SourceOfTruth.DISK, 10**18)
         journal.finish_round(first, 2 * 10**18, complete=False, oldest_left_ns=None)
         assert journal.watermark_ns is None
-        second = journal.begin_round(Authority.TREE, 3 * 10**18, slack_ns=50)
+        second = journal.begin_round(SourceOfTruth.DISK, 3 * 10**18, lag_ns=50)
         journal.finish_round(second, 4 * 10**18, complete=True, oldest_left_ns=None)
         assert journal.watermark_ns == 3 * 10**18 - 50
-        third = journal.begin_round(Authority.TREE, 5 * 10**18)
+        third = journal.begin_round(SourceOfTruth.DISK, 5 * 10**18)
         journal.finish_round(third, 6 * 10**18, complete=True, oldest_left_ns=42)
         assert journal.watermark_ns == 42
 
     def test_the_switch(self, journal):
-        first = journal.begin_round(Authority.BUCKET, 5)
+        first = journal.begin_round(SourceOfTruth.BUCKET, 5)
         assert (journal.switched_ns, journal.settled_ns) == (5, None)
         journal.finish_round(first, 6, complete=False, oldest_left_ns=None)
         assert journal.settled_ns is None
-        second = journal.begin_round(Authority.BUCKET, 7)
+        second = journal.begin_round(SourceOfTruth.BUCKET, 7)
         journal.finish_round(second, 8, complete=True, oldest_left_ns=None)
         assert (journal.switched_ns, journal.settled_ns) == (5, 8)
         journal.apply(done("a"))
@@ -184,7 +187,7 @@ class TestRounds:
     def test_old_rounds_are_dropped(self, journal):
         for many in range(60):
             journal.finish_round(
-                journal.begin_round(Authority.TREE, 10**18 + many), 2, complete=True, oldest_left_ns=None
+                journal.begin_round(SourceOfTruth.DISK, 10**18 + many), 2, complete=True, oldest_left_ns=None
             )
         assert number(journal._connection, "SELECT count(*) FROM rounds") == 50
 
@@ -198,6 +201,22 @@ class TestFiles:
         assert {f"journal.sqlite{end}" for end in ("", "-wal", "-shm", ".lock")} == set(names)
         for name in names:
             assert os.stat(os.path.join(os.path.dirname(path), name)).st_mode & 0o777 == 0o600
+
+    def test_what_is_about_to_be_sent_is_on_disk_before_it_is_sent(self, journal, path):
+        # SQLite syncs its log with each commit at this level only: 2 is FULL. Else a power cut takes commits back.
+        assert journal._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert journal._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        journal.record([action(ActionKind.UPLOAD, "a")])
+        # Another connection sees only what was committed.
+        with contextlib.closing(sqlite3.connect(path)) as another:
+            assert another.execute("SELECT key, state FROM objects").fetchall() == [("a", "pending")]
+
+    def test_the_name_of_a_new_journal_outlives_a_power_cut(self, tmp_path, kept_by_disk):
+        path = tmp_path / "state" / "journal.sqlite"
+        path.parent.mkdir(mode=0o700)
+        seen = kept_by_disk(path)
+        create_private(str(path))
+        assert seen == [("folder", None, b"")]
 
     def test_a_path_for_each_pair(self):
         base = {"endpoint": "https://s3.example", "bucket": "media", "prefix": "", "src": "/srv/system"}
@@ -249,6 +268,26 @@ class TestFiles:
             pass
         assert list(Journal.peek(path).rows()) == []
         Journal.open(path, {}).close()
+
+    def test_a_journal_says_whose_it_is_though_its_first_run_was_killed_at_once(self, path, monkeypatch):
+        class KilledConnection(sqlite3.Connection):
+            def executemany(self, *_words):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        child = os.fork()
+        if child == 0:
+            try:
+                connect = sqlite3.connect
+                monkeypatch.setattr(
+                    sqlite3, "connect", lambda *words, **options: connect(*words, factory=KilledConnection, **options)
+                )
+                Journal.open(path, {"bucket": "media"})
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        with contextlib.closing(Journal.open(path, {"bucket": "media"})) as journal:
+            found = journal._connection.execute("SELECT value FROM meta WHERE name='bucket'").fetchall()
+        assert found == [("media",)]
 
     def test_a_newer_journal_is_refused(self, journal, path):
         journal._connection.execute("PRAGMA user_version=3")

@@ -19,23 +19,23 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
     ExposureMode,
     Listed,
     Note,
-    Problem,
-    ProblemKind,
+    PathProblem,
+    PathProblemKind,
     Reason,
     Row,
     SyncError,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.plan import (
     BucketPlanner,
-    Doomed,
+    MarkedForDeletion,
     TreePlanner,
     Unchanged,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.seen import Seen
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.counts import WalkCounts
 
 NOW = 10**18
-RULES = Rules(ExposureMode.ACL, ("accounts/", "cache/"), ("backups/",), settle_ns=60 * 10**9)
+RULES = Rules(ExposureMode.ACL, ("accounts/", "cache/"), ("backups/",), minimum_age_ns=60 * 10**9)
 POLICY = dataclasses.replace(RULES, mode=ExposureMode.POLICY)
 KEYS = ["accounts/a", "accounts/b", "backups/c", "cache/d", "stray/e"]
 
@@ -50,11 +50,11 @@ def row(key, rules=RULES, applied="acl:public", **changes):
 
 
 def tree(items, rows, listing=None, delete="never", rules=RULES):
-    return list(TreePlanner(rules, DeleteMode(delete), lambda: NOW).steps(items, rows, listing, Seen()))
+    return list(TreePlanner(rules, DeleteMode(delete), lambda: NOW).steps(items, rows, listing, WalkCounts()))
 
 
 def bucket(items, rows, settled=False, rules=RULES, watermark=150):
-    return list(BucketPlanner(rules, watermark, settled, lambda: NOW).steps(items, rows, None, Seen()))
+    return list(BucketPlanner(rules, watermark, settled, lambda: NOW).steps(items, rows, None, WalkCounts()))
 
 
 def kinds(steps):
@@ -76,7 +76,7 @@ def kinds(steps):
         ({}, {"state": "pending"}, ActionKind.UPLOAD),
         ({}, {"state": "doubted"}, ActionKind.VERIFY),
         ({"size": 6}, {"state": "doubted"}, ActionKind.UPLOAD),
-        ({}, {"headers": "other"}, ActionKind.CONVERGE),
+        ({}, {"headers": "other"}, ActionKind.REPAIR),
     ],
 )
 def test_a_known_file(changes, known, kind):
@@ -91,11 +91,11 @@ def test_a_known_file(changes, known, kind):
         ("accounts/a", {}, "acl:public", Unchanged),
         ("accounts/a", {}, "acl:private", Unchanged),
         ("accounts/a", {}, "", Unchanged),
-        ("accounts/a", {"mode": 0o600, "ctime_ns": 201}, "policy:public", ActionKind.WITHDRAW),
+        ("accounts/a", {"mode": 0o600, "ctime_ns": 201}, "policy:public", ActionKind.DELETE_PRIVATE),
         ("backups/c", {}, "policy:private", Unchanged),
         ("backups/c", {}, "acl:private", Unchanged),
-        ("backups/c", {}, "acl:public", ActionKind.CONVERGE),
-        ("backups/c", {}, "", ActionKind.CONVERGE),
+        ("backups/c", {}, "acl:public", ActionKind.REPAIR),
+        ("backups/c", {}, "", ActionKind.REPAIR),
     ],
 )
 def test_a_known_file_under_a_policy(key, changes, applied, kind):
@@ -130,19 +130,19 @@ def test_a_file_that_looks_private(fresh, known, kind):
     (step,) = tree([entry("accounts/a", mode=0o600, ctime_ns=ctime)], rows)
     assert kinds([step]) == [kind]
     if kind is Note:
-        assert step == Note(Reason.SETTLING, "accounts/a", 5, ctime)
+        assert step == Note(Reason.TOO_NEW, "accounts/a", 5, ctime)
 
 
 def test_problems_stand_for_their_path():
-    link = Problem("accounts/b", ProblemKind.SYMLINK, "", folder=False)
-    folder = Problem("cache/", ProblemKind.UNREADABLE, "", folder=True)
-    odd = Problem("a\\xff", ProblemKind.BAD_NAME, "", folder=False)
+    link = PathProblem("accounts/b", PathProblemKind.SYMLINK, "", folder=False)
+    folder = PathProblem("cache/", PathProblemKind.UNREADABLE, "", folder=True)
+    odd = PathProblem("a\\xff", PathProblemKind.BAD_NAME, "", folder=False)
     steps = tree(
         [entry("accounts/a"), link, odd, folder],
         [row("accounts/a"), row("accounts/b"), row("cache/d")],
         delete="own",
     )
-    assert kinds(steps) == [Problem, Problem, Problem, Doomed, Unchanged]
+    assert kinds(steps) == [PathProblem, PathProblem, PathProblem, MarkedForDeletion, Unchanged]
     assert steps[-2].key == "cache/d"
 
 
@@ -179,16 +179,16 @@ def test_every_plan_is_in_order_complete_and_within_its_bounds(entries, rows, li
     steps = tree(entries, rows, listing if delete == "all" else None, delete)
     on_disk, known = {item.key for item in entries}, {item.key: item for item in rows}
     in_scope = {key for key in KEYS if not key.startswith("stray")}
-    keyed = [step.key for step in steps if isinstance(step, (Action, Doomed, Note))]
+    keyed = [step.key for step in steps if isinstance(step, (Action, MarkedForDeletion, Note))]
     assert keyed == sorted(keyed)
-    doomed = {step.key for step in steps if isinstance(step, Doomed)}
-    assert not doomed & on_disk
+    marked = {step.key for step in steps if isinstance(step, MarkedForDeletion)}
+    assert not marked & on_disk
     if delete == "never":
-        assert doomed == set()
+        assert marked == set()
     elif delete == "own":
-        assert doomed == {key for key in known if known[key].ours and key in in_scope and key not in on_disk}
+        assert marked == {key for key in known if known[key].ours and key in in_scope and key not in on_disk}
     else:
-        assert doomed == {key for key in {*known, *(item.key for item in listing)} & in_scope if key not in on_disk}
+        assert marked == {key for key in {*known, *(item.key for item in listing)} & in_scope if key not in on_disk}
     actions = {step.key: step for step in steps if isinstance(step, Action)}
     assert set(actions) <= on_disk & in_scope
     for item in entries:
@@ -204,24 +204,44 @@ def test_every_plan_is_in_order_complete_and_within_its_bounds(entries, rows, li
             assert actions[item.key].exposure is wanted
 
 
-@settings(max_examples=300)
-@given(ENTRIES, ROWS, st.booleans(), st.sampled_from([150, 250]))
-def test_after_the_switch_nothing_is_deleted_overwritten_or_opened(entries, rows, settled, watermark):
-    steps = bucket(entries, rows, settled=settled, watermark=watermark)
-    known = {item.key: item for item in rows}
-    for step in steps:
-        assert not isinstance(step, Doomed)
-        if not isinstance(step, Action):
-            continue
-        assert step.after_switch
-        assert step.kind in (ActionKind.SEND_IF_MISSING, ActionKind.SET_ACL)
-        if step.kind is ActionKind.SET_ACL:
-            assert step.exposure is Exposure.PRIVATE
-            assert not settled
-        elif step.key in known:
-            assert known[step.key].state == "pending"
-        else:
-            assert step.entry.ctime_ns >= watermark
+SINCE_THE_SWITCH = st.builds(
+    lambda keys, suspended, late: [
+        entry(key, mode=0o600 if key in suspended else 0o644, ctime_ns=300 if key in late else 200)
+        for key in sorted(keys)
+    ],
+    st.sets(st.sampled_from(KEYS)),
+    st.sets(st.sampled_from(KEYS)),
+    st.sets(st.sampled_from(KEYS)),
+)
+
+
+def test_after_the_switch_nothing_is_deleted_overwritten_or_opened():
+    met = set()
+
+    @settings(max_examples=300)
+    @given(SINCE_THE_SWITCH, ROWS, st.booleans(), st.sampled_from([150, 250]))
+    def check(entries, rows, settled, watermark):
+        steps = bucket(entries, rows, settled=settled, watermark=watermark)
+        known = {item.key: item for item in rows}
+        for step in steps:
+            assert not isinstance(step, MarkedForDeletion)
+            if not isinstance(step, Action):
+                continue
+            met.add(step.kind)
+            assert step.after_switch
+            assert step.kind in (ActionKind.SEND_IF_MISSING, ActionKind.SET_ACL)
+            if step.kind is ActionKind.SET_ACL:
+                assert step.exposure is Exposure.PRIVATE
+                assert not settled
+            elif step.key in known:
+                assert known[step.key].state == "pending"
+            else:
+                assert step.entry.ctime_ns >= watermark
+            if step.entry.mode == 0o600:
+                assert step.exposure is Exposure.PRIVATE
+
+    check()
+    assert met == {ActionKind.SEND_IF_MISSING, ActionKind.SET_ACL}
 
 
 @pytest.mark.parametrize(

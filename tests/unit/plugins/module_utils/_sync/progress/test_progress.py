@@ -11,16 +11,24 @@ import time
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import is_locked
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import census as census_module
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.census import Census, Totals, count
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import (
+    is_locked,
+    progress_path,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress import (
+    file_count as file_count_module,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.file_count import (
+    FileCount,
+    Totals,
+    count,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import (
     ENDED,
     SENDING,
+    ProgressWriter,
     Snapshot,
-    Teller,
     known_totals,
-    progress_path,
     write_private,
 )
 
@@ -28,10 +36,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progre
 def test_a_run_tells_from_its_start_to_its_end(world):
     world.sample()
     path = progress_path(world.settings().journal_path)
-    teller, told = Teller(path, totals=Totals(3, 9)), []
+    writer, told = ProgressWriter(path, totals=Totals(3, 9)), []
 
     def tell(report):
-        teller(report)
+        writer(report)
         with open(path, encoding="utf-8") as file:
             told.append(Snapshot.from_line(file.read()))
 
@@ -39,7 +47,7 @@ def test_a_run_tells_from_its_start_to_its_end(world):
     assert (told[0].stage, told[0].total_files, told[0].done_files, told[0].process) == (SENDING, 3, 0, os.getpid())
     last = told[-1]
     assert (last.stage, last.walked) == (ENDED, True)
-    assert last.done_files == last.seen_files == last.total_files == report.tally.files.count == 6
+    assert last.done_files == last.walked_files == last.total_files == report.tally.files.count == 6
     assert last.done_bytes == last.total_bytes == report.tally.files.bytes
     assert last.sent_files == 4
     assert os.stat(path).st_mode & 0o777 == 0o600
@@ -101,20 +109,20 @@ def test_a_count_is_of_regular_files(tree):
 
 
 def test_a_count_in_another_process(tree):
-    census = Census(str(tree))
+    file_count = FileCount(str(tree))
     until = time.monotonic() + 30
-    while census.totals() is None:
+    while file_count.totals() is None:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert census.totals() == Totals(4, 31)
-    census.close()
+    assert file_count.totals() == Totals(4, 31)
+    file_count.close()
 
 
 def test_an_unfinished_count_is_ended(tree, monkeypatch):
-    monkeypatch.setattr(census_module, "count", lambda _src: time.sleep(60))
-    census = Census(str(tree))
-    assert census.totals() is None
+    monkeypatch.setattr(file_count_module, "count", lambda _src: time.sleep(60))
+    file_count = FileCount(str(tree))
+    assert file_count.totals() is None
     began = time.monotonic()
-    census.close()
+    file_count.close()
     assert time.monotonic() - began < 10
-    assert not census._process.is_alive()
+    assert not file_count._process.is_alive()

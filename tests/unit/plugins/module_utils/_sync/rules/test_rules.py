@@ -70,18 +70,18 @@ def test_exposure_follows_from_place_and_mode(key, mode, wanted):
 def test_a_policy_can_keep_only_prefixes_private():
     policy = rules("policy")
     assert policy.judge(entry("accounts/a.png")) == PUBLIC
-    assert policy.judge(entry("accounts/a.png", 0o600)) == Verdict(None, Reason.KEPT_HOME)
+    assert policy.judge(entry("accounts/a.png", 0o600)) == Verdict(None, Reason.LOCAL_ONLY)
     assert policy.judge(entry("backups/a.zip", 0o600)) == PRIVATE
 
 
 def test_an_open_bucket_gets_nothing_private():
-    bucket = rules("bucket")
+    bucket = rules("open_bucket")
     assert bucket.judge(entry("accounts/a.png")) == PUBLIC
-    assert bucket.judge(entry("accounts/a.png", 0o600)) == Verdict(None, Reason.KEPT_HOME)
-    assert bucket.judge(entry("backups/a.zip")) == Verdict(None, Reason.KEPT_HOME)
+    assert bucket.judge(entry("accounts/a.png", 0o600)) == Verdict(None, Reason.LOCAL_ONLY)
+    assert bucket.judge(entry("backups/a.zip")) == Verdict(None, Reason.LOCAL_ONLY)
 
 
-@pytest.mark.parametrize(("mode", "archive"), [("policy", PRIVATE), ("bucket", Verdict(None, Reason.KEPT_HOME))])
+@pytest.mark.parametrize(("mode", "archive"), [("policy", PRIVATE), ("open_bucket", Verdict(None, Reason.LOCAL_ONLY))])
 def test_what_looks_private_can_be_opened_below_public_prefixes_only(mode, archive):
     opened = dataclasses.replace(rules(mode), open_private=True)
     assert opened.judge(entry("accounts/a.png", 0o600)) == PUBLIC
@@ -163,7 +163,7 @@ def test_names_outside_of_public_prefixes_are_masked():
 
 
 def test_fresh_files():
-    young = rules(settle_ns=60 * 10**9)
+    young = rules(minimum_age_ns=60 * 10**9)
     now = 10**18
     assert young.is_fresh(entry("a", ctime_ns=now - 59 * 10**9), now)
     assert not young.is_fresh(entry("a", ctime_ns=now - 60 * 10**9), now)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.pages import NoProgressError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Listed, SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import listing
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.listing import Page, listed
@@ -30,7 +32,7 @@ class Bucket:
     def __call__(self, folder, *, after, token, folders):
         with self._lock:
             self.asked += 1
-            self.threads.add(threading.get_ident())
+            self.threads.add(threading.current_thread())
             if self.fail_at is not None and self.asked >= self.fail_at:
                 raise SyncError("no more")
         behind = token or (after if self.knows_after else "")
@@ -92,10 +94,11 @@ def test_an_error_in_the_middle_is_told_and_ends_all_threads():
     bucket.fail_at = 60
     with pytest.raises(SyncError, match="no more"):
         list(listed(bucket))
-    for thread in threading.enumerate():
-        if thread.name == "listing":
-            thread.join(5)
-            assert not thread.is_alive()
+    readers = bucket.threads - {threading.current_thread()}
+    assert len(readers) > 1
+    for thread in readers:
+        thread.join(5)
+    assert [thread for thread in readers if thread.is_alive()] == []
 
 
 @pytest.mark.parametrize("few", [0, 4])
@@ -108,3 +111,69 @@ def test_another_order_is_refused(few, monkeypatch):
 
     with pytest.raises(SyncError, match="order"):
         list(listed(pages))
+
+
+def endless(objects, tokens):
+    """List a bucket whose pages, by their number, have these objects and tokens."""
+    counter, lock = itertools.count(), threading.Lock()
+
+    def pages(_folder, *, after, token, folders):
+        with lock:
+            number = next(counter)
+        assert number < 10_000, "nobody stops it"
+        return Page([], [], None) if folders else Page(objects(number), [], tokens(number))
+
+    return listed(pages)
+
+
+@pytest.mark.parametrize("few", [0, 1, 1000])
+@pytest.mark.parametrize(
+    ("objects", "token", "fault"),
+    [
+        (lambda number: [], lambda number: "same", "same continuation token"),
+        (lambda number: [], lambda number: f"token {number % 7}", "same continuation token"),
+        (lambda number: [], lambda number: f"token {number}", "101 pages in a row"),
+        (lambda number: [Listed("a", 1, "e", 0.0)], lambda number: "same", "same continuation token"),
+        (lambda number: [Listed("a", 1, "e", 0.0)], lambda number: f"token {number}", "101 pages in a row"),
+        (
+            lambda number: [Listed(f"{min(number, 3000):05}", 1, "e", 0.0)],
+            lambda number: f"token {number}",
+            "101 pages in a row",
+        ),
+    ],
+)
+def test_a_listing_without_an_end_is_given_up(objects, token, fault, few, monkeypatch):
+    monkeypatch.setattr(listing, "_FEW_PAGES", few)
+    with pytest.raises(NoProgressError, match=fault) as caught:
+        list(endless(objects, token))
+    assert "fault of the store" in str(caught.value)
+    assert "another store" in caught.value.remedy
+    assert [thread for thread in threading.enumerate() if thread.name == "listing" and thread.join(5)] == []
+
+
+def test_pages_that_are_empty_for_a_while_are_no_fault(monkeypatch):
+    def objects(number):
+        return [] if number % 90 else [Listed(f"{number:05}", 1, "e", 0.0)]
+
+    def token(number):
+        return f"token {number}" if number < 1000 else None
+
+    monkeypatch.setattr(listing, "_FEW_PAGES", 10_000)
+    assert len(list(endless(objects, token))) == 12
+
+
+def test_pages_with_folder_markers_only_are_no_fault():
+    def pages(_folder, *, after, token, folders):
+        number = int(token or 0)
+        return Page([], [], str(number + 1) if number < 500 else None, "" if folders else f"{number:05}/")
+
+    assert list(listed(pages)) == []
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_a_key_that_is_listed_twice_counts_once(count):
+    """The second one would look like an object without a file, and be deleted."""
+    bucket = Bucket([])
+    bucket.keys = sorted([f"a{number:03}" for number in range(count)] * 2)
+    bucket.page = len(bucket.keys)
+    assert names(listed(bucket)) == sorted(set(bucket.keys))

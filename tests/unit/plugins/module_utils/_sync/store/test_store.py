@@ -10,9 +10,10 @@ from contextlib import suppress
 
 import pytest
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.client import s3_client
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.errors import S3Error
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import s3_client
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import ConnectionOptions
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.pages import NoProgressError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Exposure, Headers, SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store import store as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
@@ -126,6 +127,69 @@ def test_errors_of_a_batch_are_told_by_key(requests):
     assert {key: error.code for key, error in failed.items()} == {"b": "AccessDenied"}
 
 
+def test_a_batch_of_which_the_store_does_not_tell_what_failed_is_done_one_by_one(requests):
+    failed = (
+        b"<?xml version='1.0'?><DeleteResult><Error><Key></Key><Code>InternalError</Code></Error>"
+        b"<Error><Key>elsewhere</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    )
+    refusal = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"
+    store = made(requests, "when_required", answers=[(200, {}, failed), (204, {}, b""), (403, {}, refusal)])
+    assert {key: error.code for key, error in store.delete(["a", "b"]).items()} == {"b": "AccessDenied"}
+
+
+def test_a_page_that_says_nothing_of_deletions_has_deleted_nothing(requests):
+    store = made(requests, "when_required", answers=[(200, {}, b"<html><body>Welcome</body></html>")] * 2)
+    with pytest.raises(S3Error, match="not an S3 API"):
+        store.delete(["a", "b"])
+
+
+def uploads(keys, key_marker="", id_marker="", truncated=True):
+    found = "".join(f"<Upload><Key>{key}</Key><UploadId>of {key}</UploadId></Upload>" for key in keys)
+    marks = f"<NextKeyMarker>{key_marker}</NextKeyMarker>" if key_marker else ""
+    marks += f"<NextUploadIdMarker>{id_marker}</NextUploadIdMarker>" if id_marker else ""
+    return (
+        f"<?xml version='1.0'?><ListMultipartUploadsResult>{marks}<IsTruncated>{str(truncated).lower()}</IsTruncated>"
+        f"{found}</ListMultipartUploadsResult>"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("page", "fault"),
+    [
+        (lambda number: uploads([], "same", "id"), "same continuation token"),
+        (lambda number: uploads(["p/a"], "same", "id"), "same continuation token"),
+        (lambda number: uploads(["p/a"], f"m{number % 3}", "id"), "same continuation token"),
+        (lambda number: uploads([], f"m{number}", "id"), "101 pages in a row"),
+        (lambda number: uploads(["p/a", "p/b"][number % 2 :], f"m{number}"), "101 pages in a row"),
+        (lambda number: uploads(["p/a"]), "not how to get them"),
+    ],
+)
+def test_a_list_of_uploads_without_an_end_is_given_up(requests, page, fault):
+    store = made(requests, "when_required", answers=[(200, {}, page(number)) for number in range(300)])
+    with pytest.raises(NoProgressError, match=fault):
+        list(store.unfinished())
+
+
+def test_all_pages_of_uploads_are_read(requests):
+    pages = [uploads(["p/a", "other"], "p/a"), uploads([], "p/b"), uploads(["p/c"], truncated=False)]
+    store = made(requests, "when_required", answers=[(200, {}, page) for page in pages])
+    assert list(store.unfinished()) == [("a", "of p/a"), ("c", "of p/c")]
+    assert ["key-marker=p%2Fa" in request.url for request in requests] == [False, True, False]
+
+
+def test_sizes_that_no_object_has_are_no_listing(requests):
+    for size in ("-1", "9" * 19, "1e3", ""):
+        page = listing("p/a").replace(b"<Size>1<", f"<Size>{size}<".encode())
+        store = made(requests, "when_required", answers=[(200, {}, page)] * 2)
+        with pytest.raises(S3Error, match="not an S3 API"):
+            list(store.listing())
+
+
+def test_keys_elsewhere_are_not_ours(requests):
+    store = made(requests, "when_required", answers=[(200, {}, listing("a/b", "p/a", "pq/b"))])
+    assert [found.key for found in store.listing()] == ["a"]
+
+
 def test_head_of_a_missing_object(requests):
     store = made(requests, "when_required", answers=[(404, {}, b""), (403, {}, b"")])
     assert store.head("a") is None
@@ -177,18 +241,18 @@ def test_which_etags_are_digests(requests, headers, digest):
 def test_who_learns_the_address_disturbs_no_request_of_another_thread(monkeypatch):
     """A request that is only prepared, to see where it would go, is ended by a handler that all threads would meet."""
     learned = []
-    real = under_test.address_of
+    real = under_test.endpoint_of
 
-    def address_of(client, bucket):
+    def endpoint_of(client, bucket):
         learned.append(store._client)  # what other threads can have by now
         return real(client, bucket)
 
-    monkeypatch.setattr(under_test, "address_of", address_of)
+    monkeypatch.setattr(under_test, "endpoint_of", endpoint_of)
     requests = []
     store = made(requests, "when_required")
     store.put("a", b"", b"x" * 16, HEADERS, Exposure.PRIVATE)
     assert learned == [None]
-    assert store.address() is not None
+    assert store.endpoint() is not None
     with suppress(S3Error):
         store.acl("a")
     assert learned == [None]

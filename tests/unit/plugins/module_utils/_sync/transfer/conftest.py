@@ -5,19 +5,19 @@
 from __future__ import annotations
 
 import pytest
-from worker_world import World
+from worker_world import WorkerWorld
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import stragglers
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import late_writes
 
 
 @pytest.fixture
 def make_world(tmp_path, monkeypatch):
     """Make a world of workers, one in each test."""
-    monkeypatch.setattr(stragglers, "STRAGGLE_SECONDS", 0.0)
+    monkeypatch.setattr(late_writes, "LATE_WRITE_SECONDS", 0.0)
     worlds = []
 
     def make(number=2, **options):
-        worlds.append(World(tmp_path, number, **options))
+        worlds.append(WorkerWorld(tmp_path, number, **options))
         return worlds[-1]
 
     yield make

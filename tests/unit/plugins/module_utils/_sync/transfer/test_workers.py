@@ -13,10 +13,15 @@ import time
 
 import pytest
 from child_processes import alive, pids_of, wait_for
-from worker_world import nonsense, reset_before, stall, status, truncated, wrong_etag
+from fake_s3_server import Behaviour, nonsense, reset_after, reset_before, stall, status, truncated, wrong_etag
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import pace
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync import sync_round
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.stop import Stop, StopReason
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.senders import flow_control
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer import fallback
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
+
+pytestmark = pytest.mark.slow
 
 ODD_KEYS = ("a b.png", "a+b.png", "100%.png", "a#b?.png", "ü€😀.png", "a\nb.png", "quo'te\".png", "~t.png", "a=b&c.png")
 
@@ -37,15 +42,15 @@ class TestSending:
         world.write("media_attachments/suspended.png", b"s", 0o600)
         result = world.sync().as_dict()
         assert result["failures"] == []
-        assert result["uploads_by"] == {"lean": len(wanted) + 1, "boto3": 0}
+        assert result["uploads_by"] == {"fast": len(wanted) + 1, "boto3": 0}
         # One look whether the bucket holds what a new journal can't know.
         assert result["requests"] == {"ListObjectsV2": 1, "PutObject": len(wanted) + 1}
-        assert {key: body for key, (body, _headers) in world.server.objects.items() if key in wanted} == wanted
-        headers = world.server.objects["cache/middle.mp4"][1]
+        assert {key: body for key, body in world.bodies().items() if key in wanted} == wanted
+        headers = world.server.sent_headers["cache/middle.mp4"]
         assert headers["content-type"] == "video/mp4"
         assert headers["cache-control"] == "public, max-age=315576000, immutable"
         assert headers["x-amz-acl"] == "public-read"
-        assert world.server.objects["media_attachments/suspended.png"][1]["x-amz-acl"] == "private"
+        assert world.server.sent_headers["media_attachments/suspended.png"]["x-amz-acl"] == "private"
 
     def test_a_bucket_that_is_part_of_the_hosts_name(self, make_world, monkeypatch):
         real = socket.getaddrinfo
@@ -57,19 +62,19 @@ class TestSending:
         world = make_world()
         world.write("accounts/a b.png")
         report = world.sync(style="virtual", host="store.example.org")
-        assert report.as_dict()["uploads_by"] == {"lean": 1, "boto3": 0}
-        (headers,) = [headers for _body, headers in world.server.objects.values()]
-        assert headers["host"] == f"media.store.example.org:{world.server.server_port}"
-        assert list(world.server.objects) == ["accounts/a b.png"]
+        assert report.as_dict()["uploads_by"] == {"fast": 1, "boto3": 0}
+        (headers,) = world.server.sent_headers.values()
+        assert headers["host"] == f"media.store.example.org:{world.server.port}"
+        assert list(world.bodies()) == ["accounts/a b.png"]
 
     def test_an_unchanged_tree_costs_no_request(self, world, tmp_path):
         world.write("accounts/a.png")
         assert world.sync().error is None
-        world.server.seen.clear()
+        world.server.requests.clear()
         world.workers.close()
         world.workers = Workers(1, world.store)
         assert world.sync().as_dict()["requests"] == {}
-        assert world.server.seen == []
+        assert world.server.requests == []
 
     @pytest.mark.parametrize(
         ("fault", "cause"),
@@ -79,7 +84,7 @@ class TestSending:
             (status(429, "TooManyRequests"), "429"),
             (status(307), "307"),
             (reset_before, "connection"),
-            ("reset after", "connection"),
+            (reset_after, "connection"),
             (truncated, "connection"),
             (nonsense, "connection"),
             (wrong_etag, "changed"),
@@ -92,17 +97,52 @@ class TestSending:
             world.write(f"accounts/{number}.png", b"%d" % number)
         result = world.sync().as_dict()
         assert result["failures"] == []
-        assert result["uploads_by"] == {"lean": 19, "boto3": 1}
+        assert result["uploads_by"] == {"fast": 19, "boto3": 1}
         assert result["retries"] == {cause: 1}
-        assert {key: body for key, (body, _headers) in world.server.objects.items()} == {
-            f"accounts/{number}.png": b"%d" % number for number in range(20)
-        }
+        assert world.bodies() == {f"accounts/{number}.png": b"%d" % number for number in range(20)}
+
+    @pytest.mark.parametrize("content", ["the same", "another"])
+    @pytest.mark.parametrize("etag_is_md5", [True, False])
+    @pytest.mark.parametrize("seconds", [0, 0.1])
+    def test_an_answer_that_comes_twice_is_not_taken_for_the_next_one(self, make_world, content, etag_is_md5, seconds):
+        world = make_world(1)
+        world.server.behaviour.etag_is_md5 = etag_is_md5
+
+        def twice(exchange, _key):
+            exchange.go_on()
+            time.sleep(seconds)
+            exchange.go_on()
+
+        # The second one would get what the first one's connection still says; the store knows nothing of it.
+        world.server.faults_of_keys = {"accounts/0.png": twice, "accounts/1.png": status(500, "InternalError")}
+        for number in range(4):
+            world.write(f"accounts/{number}.png", b"content 0" if content == "the same" else b"content %d" % number)
+        result = world.sync(concurrency=1).as_dict()
+        assert result["failures"] == []
+        assert result["actions"]["upload"]["count"] == 4
+        assert sorted(world.bodies()) == [f"accounts/{number}.png" for number in range(4)]
+
+    @pytest.mark.parametrize("repeats", [True, False])
+    def test_connections_are_kept_where_answers_are_told_apart(self, make_world, repeats):
+        world = make_world(1)
+        world.server.behaviour = Behaviour(repeats_checksums=repeats, etag_is_md5=not repeats)
+        ports = set()
+
+        def note(exchange, _key):
+            ports.add(exchange.client_address[1])
+            exchange.go_on()
+
+        world.server.faults = [note] * 100
+        for number in range(100):
+            world.write(f"accounts/{number}.png", b"%d" % number)
+        assert world.sync(concurrency=2).as_dict()["uploads_by"] == {"fast": 100, "boto3": 0}
+        assert len(ports) <= 6
 
     def test_a_store_that_does_not_answer_in_time_gets_fewer_requests_at_once(self, make_world, monkeypatch):
-        monkeypatch.setattr(pace, "_CALM_SECONDS", 600.0)
+        monkeypatch.setattr(flow_control, "_CALM_SECONDS", 600.0)
         world = make_world(1, read_timeout=2)
         # So slow that even a busy machine has as many under way as it may, and many are left when one is given up.
-        world.server.seconds = 0.3
+        world.server.behaviour.delay = 0.3
         world.server.faults = [stall]
         for number in range(200):
             world.write(f"accounts/{number}.png", b"%d" % number)
@@ -120,15 +160,14 @@ class TestSending:
         report = world.sync()
         assert "AccessDenied" in report.error or "not allowed" in report.error
         assert report.as_dict()["actions"]["upload"]["count"] == 0
-        assert world.server.objects == {}
+        assert world.bodies() == {}
 
     def test_a_file_that_is_gone_after_an_answer_was_lost_is_not_forgotten(self, world):
         world.write("accounts/a.png")
 
-        def vanish(handler, key):
+        def vanish(exchange, key):
             (world.src / key).unlink()
-            world.server.objects[key] = (b"x", {})
-            reset_before(handler, key)
+            reset_after(exchange, key)
 
         world.server.faults = [vanish]
         result = world.sync().as_dict()
@@ -137,7 +176,7 @@ class TestSending:
         world.workers = Workers(1, world.store)
         report = world.sync(delete="own")
         # It knows of the object, and won't delete it only since the tree is empty.
-        assert "no file at all" in report.error
+        assert "contains no file for the bucket" in report.error
 
     def test_bytes_are_limited(self, world):
         for number in range(10):
@@ -152,9 +191,9 @@ class TestEnds:
     def test_a_worker_that_is_killed_is_reported_and_the_next_run_finishes(self, world):
         victim = pids_of(world.workers)[0]
 
-        def kill(handler, key):
+        def kill(exchange, key):
             os.kill(victim, signal.SIGKILL)
-            reset_before(handler, key)
+            reset_before(exchange, key)
 
         world.server.faults = [None] * 5 + [kill]
         for number in range(200):
@@ -168,7 +207,44 @@ class TestEnds:
         world.workers.close()
         world.workers = Workers(1, world.store)
         assert world.sync().error is None
-        assert len(world.server.objects) == 200
+        assert len(world.bodies()) == 200
+
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            (ValueError("Invalid header value b'Credential=SECRET'"), "ValueError in test_workers.py, line"),
+            (UnicodeEncodeError("latin-1", "SECRET\u017c", 6, 7, "SECRET"), "only ASCII characters"),
+            (OSError(24, "Too many open files"), "Too many open files"),
+        ],
+    )
+    def test_a_worker_that_fails_says_why_but_no_secret(self, make_world, monkeypatch, error, said):
+        def fail(_fallback, _action, _done):
+            raise error
+
+        monkeypatch.setattr(fallback.Fallback, "send", fail)
+        world = make_world()
+        for number in range(40):
+            world.write(f"accounts/{number}.png")
+        report = world.sync()
+        assert "the process that was to send it failed" in report.error
+        assert said in report.error
+        assert "ended from outside" not in report.error
+        assert "SECRET" not in str(report.as_dict()) + report.error
+
+    def test_a_run_can_be_stopped_while_the_store_is_silent(self, world, monkeypatch):
+        monkeypatch.setattr(sync_round, "STOP_SECONDS", 0.3)
+        world.write("accounts/a.png")
+        world.server.faults = [stall]
+        stop = Stop(1)
+        began = time.monotonic()
+        report = world.sync(stop=stop)
+        assert time.monotonic() - began < 20
+        assert (report.stopped, report.error, report.complete) == (StopReason.TIME_LIMIT, None, False)
+        world.server.released.set()
+        world.workers.close()
+        world.workers = Workers(1, world.store)
+        assert world.sync().complete
+        assert list(world.bodies()) == ["accounts/a.png"]
 
     def test_all_workers_killed(self, world):
         for pid in pids_of(world.workers):
@@ -180,6 +256,7 @@ class TestEnds:
 
     def test_closing_leaves_no_process(self, world):
         pids = pids_of(world.workers)
+        assert pids
         assert all(os.path.exists(f"/proc/{pid}") for pid in pids)
         world.workers.close()
         assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)

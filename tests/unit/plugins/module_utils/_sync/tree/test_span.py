@@ -12,7 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Entry, Problem, ProblemKind
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Entry,
+    PathProblem,
+    PathProblemKind,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.span import EVERYTHING, Span
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import Tree
@@ -179,7 +183,7 @@ def test_a_folder_that_two_spans_share_and_nobody_can_read_comes_in_both(tmp_pat
     spans = Span.between(["b/2"])
     first, second = ([*Tree(source, span=span)] for span in spans)
     source.close()
-    problem = Problem("b/", ProblemKind.UNREADABLE, "Permission denied", folder=True)
+    problem = PathProblem("b/", PathProblemKind.UNREADABLE, "Permission denied", folder=True)
     assert first[1:] == second[:1] == [problem]
     assert spans[0].ends_within(problem.key)
     assert (keys(first), keys(second)) == (["a/1"], ["c/4"])

@@ -4,24 +4,36 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import resource
 import socket
 import tracemalloc
+from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Entry, Problem, ProblemKind
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Entry,
+    PathProblem,
+    PathProblemKind,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import source as source_module
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.openat2 import (
+    UnknownCallError,
+    open_beneath,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import (
+    NotAFileError,
     NotAFolderError,
-    NotRegularError,
     Source,
     SourceMissingError,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import Tree
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import Tree, entry_of
 
 
 def walk(path, **words):
@@ -33,7 +45,7 @@ def walk(path, **words):
 
 
 def problems(path):
-    return {item.key: item for item in walk(path) if isinstance(item, Problem)}
+    return {item.key: item for item in walk(path) if isinstance(item, PathProblem)}
 
 
 def test_keys_come_in_the_order_of_their_bytes(tmp_path):
@@ -52,7 +64,7 @@ PART = st.text(st.sampled_from("ab-./0!\u00e9\uffff\U00010348 ~"), min_size=1, m
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.lists(PART, min_size=1, max_size=3).map(tuple), max_size=25))
 def test_any_tree_comes_in_order_and_complete(tmp_path_factory, paths):
     root = tmp_path_factory.mktemp("tree")
@@ -93,14 +105,14 @@ def test_links_are_reported_and_not_followed(tmp_path):
     (root / "loop").symlink_to("loop")
     found = walk(root)
     assert [item.key for item in found if isinstance(item, Entry)] == ["file"]
-    kinds = {item.key: (item.kind, item.folder) for item in found if isinstance(item, Problem)}
-    link, broken = (ProblemKind.SYMLINK, False), (ProblemKind.BROKEN_SYMLINK, True)
+    kinds = {item.key: (item.kind, item.folder) for item in found if isinstance(item, PathProblem)}
+    link, broken = (PathProblemKind.SYMLINK, False), (PathProblemKind.BROKEN_SYMLINK, True)
     assert kinds == {
         "away": link,
         "dangling/": broken,
         "inside": link,
         "loop/": broken,
-        "folder/": (ProblemKind.SYMLINKED_FOLDER, True),
+        "folder/": (PathProblemKind.SYMLINKED_FOLDER, True),
     }
 
 
@@ -117,8 +129,8 @@ def test_special_files_are_reported(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
         assert {key: item.kind for key, item in problems(tmp_path).items()} == {
-            "fifo": ProblemKind.SPECIAL_FILE,
-            "socket": ProblemKind.SPECIAL_FILE,
+            "fifo": PathProblemKind.SPECIAL_FILE,
+            "socket": PathProblemKind.SPECIAL_FILE,
         }
 
 
@@ -131,8 +143,8 @@ def test_names_that_are_no_utf8_are_reported(tmp_path):
         pass
     found = problems(tmp_path)
     assert {key: (item.kind, item.folder) for key, item in found.items()} == {
-        "a\\xff.png": (ProblemKind.BAD_NAME, False),
-        "b\\xfe/": (ProblemKind.BAD_NAME, True),
+        "a\\xff.png": (PathProblemKind.BAD_NAME, False),
+        "b\\xfe/": (PathProblemKind.BAD_NAME, True),
     }
 
 
@@ -144,7 +156,44 @@ def test_a_key_may_have_1024_bytes_with_its_prefix(tmp_path):
     assert len(entry.key.encode()) == 1003
     assert isinstance(walk(tmp_path, prefix_bytes=21)[0], Entry)
     (problem,) = walk(tmp_path, prefix_bytes=22)
-    assert problem.kind is ProblemKind.LONG_KEY
+    assert problem.kind is PathProblemKind.LONG_KEY
+
+
+def test_a_deep_folder_takes_no_more_descriptors_than_a_key_has_parts(tmp_path):
+    """Any user of the tree could make one, and a process may open only so many files."""
+    (tmp_path / "b").write_bytes(b"")
+    current = os.open(tmp_path, os.O_RDONLY)
+    for _level in range(1500):
+        os.mkdir("a", dir_fd=current)
+        below = os.open("a", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = below
+    os.close(current)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limits[1]))
+    try:
+        found = walk(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert [(item.key, type(item)) for item in found] == [("a/" * 513, PathProblem), ("b", Entry)]
+    assert (found[0].kind, found[0].folder) == (PathProblemKind.LONG_KEY, True)
+
+
+@pytest.mark.parametrize("seconds", [10**10, -(10**10)])
+def test_times_that_no_journal_can_hold(tmp_path, monkeypatch, seconds):
+    """Not every file system can hold them either."""
+    (tmp_path / "a").write_bytes(b"")
+    lstat = os.lstat
+
+    def odd(path, **options):
+        status = lstat(path, **options)
+        times = {"st_mtime_ns": seconds * 10**9, "st_ctime_ns": seconds * 10**9}
+        return SimpleNamespace(st_nlink=1, st_mode=status.st_mode, st_size=status.st_size, **times)
+
+    monkeypatch.setattr(os, "lstat", odd)
+    (entry,) = walk(tmp_path)
+    assert abs(entry.mtime_ns) == abs(entry.ctime_ns) == 2**63 - 1
+    assert entry == entry_of("a", odd(tmp_path / "a"))
 
 
 def test_an_unreadable_folder_is_reported_and_the_rest_goes_on(tmp_path, make_unreadable):
@@ -154,7 +203,7 @@ def test_an_unreadable_folder_is_reported_and_the_rest_goes_on(tmp_path, make_un
     make_unreadable("b")
     found = walk(tmp_path)
     assert [item.key for item in found] == ["a/1", "b/", "c/3"]
-    assert found[1] == Problem("b/", ProblemKind.UNREADABLE, "Permission denied", folder=True)
+    assert found[1] == PathProblem("b/", PathProblemKind.UNREADABLE, "Permission denied", folder=True)
 
 
 def test_what_vanishes_during_the_walk_is_no_problem(tmp_path):
@@ -185,8 +234,8 @@ def test_a_folder_swapped_for_a_link_leads_nowhere(tmp_path):
     (root / "b").symlink_to(tmp_path / "etc")
     rest = list(items)
     assert [item.key for item in rest] == ["b/"]
-    assert isinstance(rest[0], Problem)
-    with pytest.raises(NotRegularError):
+    assert isinstance(rest[0], PathProblem)
+    with pytest.raises(NotAFileError):
         source.open_file("b/shadow")
     source.close()
 
@@ -201,7 +250,24 @@ def test_the_states_of_a_root(tmp_path):
     assert walk(tmp_path / "empty") == []
 
 
-def test_open_file_and_exists(tmp_path):
+@pytest.fixture
+def part_by_part(monkeypatch):
+    """Have files opened as on kernels that do not serve openat2."""
+
+    def not_served(_root, _path, _flags):
+        raise UnknownCallError
+
+    monkeypatch.setattr(source_module, "open_beneath", not_served)
+
+
+@pytest.fixture(params=["in one call", "part by part"])
+def opening(request):
+    """Have files opened in either way."""
+    if request.param == "part by part":
+        request.getfixturevalue("part_by_part")
+
+
+def test_open_file_and_exists(tmp_path, opening):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a").write_bytes(b"content")
     (tmp_path / "d" / "link").symlink_to("a")
@@ -210,7 +276,7 @@ def test_open_file_and_exists(tmp_path):
     descriptor = source.open_file("d/a")
     assert os.read(descriptor, 100) == b"content"
     os.close(descriptor)
-    for key, error in (("d/link", NotRegularError), ("d/fifo", NotRegularError), ("d", NotRegularError)):
+    for key, error in (("d/link", NotAFileError), ("d/fifo", NotAFileError), ("d", NotAFileError)):
         with pytest.raises(error):
             source.open_file(key)
     for key in ("d/missing", "missing/a"):
@@ -231,38 +297,34 @@ def test_open_file_and_exists(tmp_path):
     source.close()
 
 
-MOUNTS = """\
-21 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
-30 21 0:40 / /srv rw,relatime shared:2 - nfs4 server:/export rw
-31 30 0:41 / /srv/with\\040space rw - xfs /dev/vdb rw
-32 21 0:42 / /home rw - btrfs /dev/vdc rw,subvol=/home
-33 21 0:43 / /home rw - fuse.sshfs other:/home rw
-"""
+def test_a_path_never_leads_out_of_the_root(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "secret").write_bytes(b"root's")
+    root = os.open(tmp_path / "root", os.O_RDONLY)
+    try:
+        for path in (b"../secret", os.fsencode(tmp_path / "secret")):
+            with pytest.raises(OSError, match="cross-device link"):
+                open_beneath(root, path, os.O_RDONLY)
+    except UnknownCallError:
+        pytest.skip("this kernel does not serve openat2")
+    finally:
+        os.close(root)
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/", "ext4"),
-        ("/var/x", "ext4"),
-        ("/srv", "nfs4"),
-        ("/srv/a", "nfs4"),
-        ("/srvx/a", "ext4"),
-        ("/srv/with space/a", "xfs"),
-        ("/home/mastodon", "fuse.sshfs"),
-    ],
-)
-def test_which_file_system_holds_a_path(path, kind):
-    assert source_module._file_system(path, MOUNTS.splitlines()) == kind
+def test_a_file_of_another_user_is_read_though_its_access_time_can_not_be_spared(tmp_path, part_by_part, monkeypatch):
+    (tmp_path / "a").write_bytes(b"content")
+    real = os.open
 
+    def refuse(path, flags, *more, **words):
+        if flags & os.O_NOATIME:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return real(path, flags, *more, **words)
 
-def test_a_server_of_files_has_a_clock_of_its_own(tmp_path, monkeypatch):
-    source = Source(str(tmp_path))
-    monkeypatch.setattr(source_module, "_file_system", lambda _path, _mounts: "nfs4")
-    assert source.clock_slack_ns() == 600 * 10**9
-    monkeypatch.setattr(source_module, "_file_system", lambda _path, _mounts: "ext4")
-    assert source.clock_slack_ns() == 50 * 10**6
-    source.close()
+    monkeypatch.setattr(os, "open", refuse)
+    with closing(Source(str(tmp_path))) as source:
+        descriptor = source.open_file("a")
+    assert os.read(descriptor, 100) == b"content"
+    os.close(descriptor)
 
 
 def test_an_abandoned_walk_leaves_no_descriptor_open(tmp_path):

@@ -13,7 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Entry, Problem, ProblemKind
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Entry,
+    PathProblem,
+    PathProblemKind,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import walk as under_test
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.span import EVERYTHING, Span
@@ -59,7 +63,7 @@ def test_any_number_of_names_comes_in_order_and_complete(tmp_path, monkeypatch, 
     assert keys(walk(tmp_path)) == written
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sets(NAME, max_size=30), st.sets(NAME, max_size=30), st.integers(1, 8), st.integers(0, 20), st.data())
 def test_any_names_come_in_order_and_complete_in_any_spans(tmp_path_factory, names, folders, sorted_, merged, data):
     root = tmp_path_factory.mktemp("tree")
@@ -94,8 +98,8 @@ def test_odd_names_in_a_large_folder_are_reported_in_it(tmp_path, monkeypatch):
     os.close(os.open(os.fsencode(tmp_path) + b"/06\xff", os.O_CREAT | os.O_WRONLY, 0o600))
     found = walk(tmp_path)
     assert keys(found) == written
-    problems = {item.key: item.kind for item in found if isinstance(item, Problem)}
-    assert problems == {"05-link": ProblemKind.SYMLINK, "06\\xff": ProblemKind.BAD_NAME}
+    problems = {item.key: item.kind for item in found if isinstance(item, PathProblem)}
+    assert problems == {"05-link": PathProblemKind.SYMLINK, "06\\xff": PathProblemKind.BAD_NAME}
 
 
 def test_what_vanishes_from_a_large_folder_during_the_walk_is_no_problem(tmp_path, monkeypatch):
@@ -121,3 +125,15 @@ def test_names_of_a_real_size(tmp_path):
     cut = found[number // 3]
     halves = [keys(walk(tmp_path, span)) for span in Span.between([cut])]
     assert halves == [found[: number // 3 + 1], found[number // 3 + 1 :]]
+
+
+def test_a_packed_text_is_unpacked_piece_by_piece(monkeypatch):
+    monkeypatch.setattr(under_test, "_MERGED_AT_ONCE", 4)
+    text = under_test._Unpacking("aa\0bb\0cc\0dd")
+    assert text.names == ["aa", "bb"], "up to the first end of a name behind so many characters"
+    assert text.take("aa") == ["aa"]
+    assert text.names == ["bb"]
+    assert text.take("bb") == ["bb"]
+    assert text.names == ["cc", "dd"]
+    assert text.take("zz") == ["cc", "dd"]
+    assert text.names == []
