@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import json
 import os
 import re
 import select
@@ -126,10 +125,8 @@ def server() -> t.Iterator[tuple[sample.Sample, StoreServer, int]]:
     laid_out = sample.lay_out(HOME / "live")
     store = lifecycle.start("moto", HOME / "store", bound_to_parent=True)
     port = processes.free_port("127.0.0.1")
-    settings = {"live": str(laid_out.live), "port": port, "thumbnail": laid_out.thumbnail, "owner": os.getpid()}
-    (HOME / "web.json").write_text(json.dumps(settings), encoding="utf-8")
     try:
-        demo.restart("start")
+        demo.start_services(laid_out, port)
         yield laid_out, store, port
     finally:
         demo.restart("stop")

@@ -65,6 +65,15 @@ def variables(server: sample.Sample, store: StoreServer, port: int) -> dict[str,
     }
 
 
+def start_services(server: sample.Sample, port: int) -> None:
+    """Start the sample server's processes, bound to this one."""
+    avatar = next(server.media.glob("accounts/avatars/*/*/*/original/*")).relative_to(server.media)
+    settings = {"live": str(server.live), "port": port, "thumbnail": server.thumbnail, "avatar": str(avatar)}
+    settings["owner"] = os.getpid()
+    (HOME / "web.json").write_text(json.dumps(settings), encoding="utf-8")
+    restart("start")
+
+
 def restart(verb: str) -> None:
     """Start or stop the web process and Sidekiq."""
     done = subprocess.run([sys.executable, str(RESTART), verb, str(HOME)], check=False)
@@ -203,11 +212,7 @@ def set_up_and_migrate(keep: bool) -> None:
     store = lifecycle.start("moto", HOME / "store", bound_to_parent=True)
     port = processes.free_port("127.0.0.1")
     try:
-        avatar = next(server.media.glob("accounts/avatars/*/*/*/original/*")).relative_to(server.media)
-        settings = {"live": str(server.live), "port": port, "thumbnail": server.thumbnail, "avatar": str(avatar)}
-        settings["owner"] = os.getpid()
-        (HOME / "web.json").write_text(json.dumps(settings), encoding="utf-8")
-        restart("start")
+        start_services(server, port)
         say(f"demo: the store is at {store.endpoint_url}, the instance at http://127.0.0.1:{port}")
         try:
             migrate(server, store, port)
