@@ -400,9 +400,41 @@ probe:
           type: bool
           returned: success
         response_mode:
-          description: Reading an object with its checksum, as newer SDKs do.
+          description: Reading an object with its checksum (C(x-amz-checksum-mode=ENABLED)), as newer SDKs do.
           type: bool
           returned: success
+        response_mode_disabled:
+          description: Reading an object with C(x-amz-checksum-mode=DISABLED), as Mastodon 4.2 and newer do by default.
+          type: bool
+          returned: success
+    latency:
+      description:
+        - How long the store took to answer small requests, with the time to connect, but without those that had to be
+          repeated. V(none) if it answered none.
+      type: dict
+      returned: success
+      contains:
+        requests:
+          description: Number of answers.
+          type: int
+          returned: success
+        median_seconds:
+          description: Median of the seconds until an answer.
+          type: float
+          returned: success
+        slowest_seconds:
+          description: Most seconds until an answer.
+          type: float
+          returned: success
+        slowest_operation:
+          description: Which operation this was.
+          type: str
+          returned: success
+      sample:
+        requests: 40
+        median_seconds: 0.034
+        slowest_seconds: 0.212
+        slowest_operation: put_object
     rights:
       description: What the key can do outside its bucket.
       type: dict
@@ -471,7 +503,8 @@ probe:
         variables:
           description:
             - What E(S3_PERMISSION), E(S3_OVERRIDE_PATH_STYLE), E(S3_MULTIPART_THRESHOLD),
-              E(AWS_REQUEST_CHECKSUM_CALCULATION) and E(AWS_RESPONSE_CHECKSUM_VALIDATION) of Mastodon should be.
+              E(AWS_REQUEST_CHECKSUM_CALCULATION), E(AWS_RESPONSE_CHECKSUM_VALIDATION), E(S3_ENABLE_CHECKSUM_MODE) and
+              E(S3_READ_TIMEOUT) of Mastodon should be.
             - Each has RV(ignore:value), which is V(none) if the variable should be absent, and RV(ignore:reason).
           type: dict
           returned: success

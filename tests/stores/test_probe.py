@@ -75,6 +75,7 @@ class KnownStore(NamedTuple):
     blocked: bool | None
     exposure: str
     refused_for: tuple[str, ...] = ()
+    checksum_mode_disabled: bool = True
 
 
 NO_ACLS = (False, "AccessControlListNotSupported")
@@ -89,7 +90,16 @@ KNOWN = {
     "seaweedfs": KnownStore("ignored", False, (True, ""), True, (True,), "BucketOwnerEnforced", None, "policy"),
     # Leaves the end of a trailer unread now and then, and takes it for the connection's next request.
     "versitygw": KnownStore(
-        "ignored", False, (False, "NotImplemented"), False, (True, False), "BucketOwnerEnforced", None, "policy"
+        "ignored",
+        False,
+        (False, "NotImplemented"),
+        False,
+        (True, False),
+        "BucketOwnerEnforced",
+        None,
+        "policy",
+        # It accepts only x-amz-checksum-mode: ENABLED.
+        checksum_mode_disabled=False,
     ),
     # A new bucket since April 2023; Ceph behind it.
     "aws": KnownStore(
@@ -126,12 +136,18 @@ def test_what_is_known_of_each_store_is_found_out(store):
     checksums = found["checksums"]
     trailer = checksums.pop("trailer_crc32")
     assert trailer in known.trailer
+    assert checksums.pop("response_mode_disabled") is known.checksum_mode_disabled
     assert checksums == dict.fromkeys(checksums, True)
     assert found["ownership"] == known.ownership
     assert set((found["public_access_block"] or {"": None}).values()) == {known.blocked}
     assert (found["bucket_policies"], found["versioned"]) == (True, False)
     said = found["recommendation"]
     assert said["exposure"] == known.exposure
+    assert found["latency"]["requests"] > 20
+    assert 0 < found["latency"]["median_seconds"] <= found["latency"]["slowest_seconds"]
+    timeout = said["variables"].pop("S3_READ_TIMEOUT")["value"]
+    # These stores answer at once, unless the machine is overloaded
+    assert (timeout is None) is (found["latency"]["slowest_seconds"] <= 1.25)
     checksum_words = "when_required" if trailer is False else None
     assert {name: setting["value"] for name, setting in said["variables"].items()} == {
         "S3_PERMISSION": "public-read" if known.exposure == "acl" else "",
@@ -139,6 +155,7 @@ def test_what_is_known_of_each_store_is_found_out(store):
         "S3_MULTIPART_THRESHOLD": None,
         "AWS_REQUEST_CHECKSUM_CALCULATION": checksum_words,
         "AWS_RESPONSE_CHECKSUM_VALIDATION": checksum_words,
+        "S3_ENABLE_CHECKSUM_MODE": None if known.checksum_mode_disabled else "true",
     }
 
 

@@ -58,6 +58,15 @@ NO_VENV = json.dumps({"boto3": "", "venv": False})
 FACTS = {"python": {"executable": "/usr/bin/python3", "version_info": [3, 10, 12]}, "os_family": "Debian"}
 FOUND = "{{ %s | selectattr('failed') | map(attribute='message') | list }}"
 COUNT = {"count": 1, "bytes": 1}
+
+
+def probed(**variables):
+    """The role's variable with a probe's result that recommends these variables."""
+    recommended = {name: {"value": value, "reason": "it is: why"} for name, value in variables.items()}
+    recommendation = {"exposure": "policy", "reason": "", "variables": recommended, "warnings": []}
+    return {"__mastodon_s3_access": {"problem": None, "probe": {"recommendation": recommendation}}}
+
+
 # What is asked, with which variables, what the answer contains, and what it does not.
 CASES = {
     "media on NFS": (
@@ -122,6 +131,43 @@ CASES = {
         "{{ __mastodon_s3_plan_compared }}",
         {"__mastodon_s3_api_responses": {"results": [{"status": -1}]}},
         ["its API does not answer at http://127.0.0.1:3000"],
+        [],
+    ),
+    "variables that the probe recommends": (
+        "{{ __mastodon_s3_probe_variable_warnings }}",
+        probed(S3_READ_TIMEOUT="20", S3_ENABLE_CHECKSUM_MODE="true", S3_PERMISSION="", S3_MULTIPART_THRESHOLD=None),
+        [
+            "should run with S3_READ_TIMEOUT=20, because it is: why. Add it to mastodon_s3_extra_env",
+            "with S3_ENABLE_CHECKSUM_MODE=true, because",
+        ],
+        ["S3_PERMISSION", "S3_MULTIPART_THRESHOLD"],
+    ),
+    "recommended variables that are set": (
+        "{{ __mastodon_s3_probe_variable_warnings }}",
+        {
+            **probed(
+                S3_READ_TIMEOUT="20", S3_ENABLE_CHECKSUM_MODE="true", AWS_RESPONSE_CHECKSUM_VALIDATION="when_required"
+            ),
+            "mastodon_s3_extra_env": {"S3_ENABLE_CHECKSUM_MODE": "true"},
+            "__mastodon_s3_instance": {
+                **INSTANCE,
+                "variables": {"S3_READ_TIMEOUT": {**SECRET, "value": "60", "secret": False}},
+            },
+        },
+        ["[]"],
+        [],
+    ),
+    "recommended variables that are set to something else": (
+        "{{ __mastodon_s3_probe_variable_warnings }}",
+        {
+            **probed(S3_READ_TIMEOUT="20", S3_ENABLE_CHECKSUM_MODE="true"),
+            "mastodon_s3_extra_env": {"S3_ENABLE_CHECKSUM_MODE": "false", "S3_READ_TIMEOUT": 15},
+            "__mastodon_s3_instance": {
+                **INSTANCE,
+                "variables": {"S3_READ_TIMEOUT": {**SECRET, "value": "60", "secret": False}},
+            },
+        },
+        ["S3_READ_TIMEOUT=20", "S3_ENABLE_CHECKSUM_MODE=true"],
         [],
     ),
     "prices that are a list": (

@@ -78,7 +78,8 @@ class Checksums:
     """Which forms of checksums the store supports.
 
     Attributes:
-        response_mode: Whether a GET may ask for an object's checksum.
+        response_mode: Whether a GET may ask for an object's checksum (C(x-amz-checksum-mode: ENABLED)).
+        response_mode_disabled: Whether a GET may say that it needs none (C(x-amz-checksum-mode: DISABLED)).
     """
 
     header_crc32: bool | None = None
@@ -86,6 +87,24 @@ class Checksums:
     batch_delete_md5: bool | None = None
     batch_delete_crc32: bool | None = None
     response_mode: bool | None = None
+    response_mode_disabled: bool | None = None
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long the store took to answer small requests.
+
+    Attributes:
+        requests: The number of answers that were timed.
+        median_seconds: Half of them took at most this long.
+        slowest_seconds: None took longer.
+        slowest_operation: The operation of the slowest one.
+    """
+
+    requests: int
+    median_seconds: float
+    slowest_seconds: float
+    slowest_operation: str
 
 
 @dataclass
@@ -110,6 +129,7 @@ class Facts:
     Attributes:
         bucket_policies: Whether the store has bucket policies.
         versioned: Whether the content of deleted objects is kept.
+        latency: None if nothing was answered.
         media_address: The result of fetching an object from the public address; None if this was not tried.
         complete: False if the store stopped answering or the time was over.
         leftovers: Keys of temporary objects that could not be removed.
@@ -122,6 +142,7 @@ class Facts:
     media_address: Fetched | None = None
     addressing: Addressing = field(default_factory=Addressing)
     checksums: Checksums = field(default_factory=Checksums)
+    latency: Latency | None = None
     rights: Rights = field(default_factory=Rights)
     ownership: str | None = None
     public_access_block: dict[str, bool] | None = None

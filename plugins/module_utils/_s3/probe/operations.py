@@ -72,9 +72,11 @@ def try_checksums(client: ProbeClient, names: Names, found: Checksums) -> None:
     key, body = names.public("checksum"), content()
     if not client.put(key, body).ok:
         return
+    # Mastodon's config/initializers/paperclip.rb disables the mode by default, since 4.2.
+    found.response_mode_disabled = client.read(key, body, ChecksumMode="DISABLED").ok
     crc32 = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
     found.header_crc32 = _stored(client, key, body, ChecksumCRC32=crc32)
-    found.response_mode = client.read(key, body, ChecksumMode="ENABLED").ok if found.header_crc32 else None
+    found.response_mode = client.read(key, body, ChecksumMode="ENABLED").ok
     if urlsplit(client.boto3.meta.endpoint_url).scheme == "https":
         try:
             found.trailer_crc32 = _stored(client, names.public("trailer"), body, ChecksumAlgorithm="CRC32")

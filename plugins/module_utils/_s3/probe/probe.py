@@ -137,6 +137,7 @@ def probe(options: ConnectionOptions, bucket: str, places: Places) -> Facts:
     except StoreSilentError:
         pass
     finally:
+        facts.latency = facts.latency or client.latency
         facts.leftovers = client.delete_all()
         visitor.close()
     return facts
@@ -160,7 +161,8 @@ def _find_out(
     try_cors(client, names, anonymous, places.origin, facts.cors)
     try_media_address(client, names, anonymous, places.origin, facts)
     _try_addressing(options, client, names, facts.addressing)
-    # This comes last, since some stores wait forever when a request has a trailer.
+    # Before requests that some stores answer late or never, because of a trailer.
+    facts.latency = client.latency
     try_checksums(client, names, facts.checksums)
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 import time
 import typing as t
 from datetime import datetime, timezone
@@ -19,7 +20,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connecti
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.translation import translate
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.transport_errors import TIMED_OUT
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.model import Reply
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.model import Latency, Reply
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.names import Names, is_abandoned
 
 _CLEANING_SECONDS = 30.0
@@ -45,6 +46,16 @@ class ProbeClient:
         self._deadline = time.monotonic() + seconds
         self._objects: dict[str, None] = {}
         self._uploads: dict[str, str] = {}
+        self._timed: list[tuple[float, str]] = []
+
+    @property
+    def latency(self) -> Latency | None:
+        """How long the store took to answer so far; None without an answer."""
+        if not self._timed:
+            return None
+        seconds, operation = max(self._timed)
+        median = statistics.median(each for each, _operation in self._timed)
+        return Latency(len(self._timed), round(median, 3), round(seconds, 3), operation)
 
     @property
     def addressing(self) -> str:
@@ -64,10 +75,15 @@ class ProbeClient:
     def call_store(self, method: str, **arguments: t.Any) -> Reply:
         """Call a method of the client; a body in the response is read to its end."""
         self.check_time()
+        begun = time.monotonic()
         try:
-            return Reply(True, "", self._answer(method, arguments))
+            answer = self._answer(method, arguments)
         except S3Error as error:
             return _refusal(error)
+        # A retry waits before it asks again, so its time is not the store's.
+        if not answer.get("ResponseMetadata", {}).get("RetryAttempts"):
+            self._timed.append((time.monotonic() - begun, method))
+        return Reply(True, "", answer)
 
     def _answer(self, method: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         try:

@@ -10,6 +10,7 @@ it comes from the AWS SDK for Ruby.
 
 from __future__ import annotations
 
+import math
 import typing as t
 from dataclasses import dataclass, field
 
@@ -28,6 +29,10 @@ OPEN_BUCKET = "open_bucket"
 
 # The largest object that one request may store, in bytes: none is larger.
 _NO_MULTIPART = str(5 * 1024**3)
+# Mastodon's S3_READ_TIMEOUT, in seconds, if the variable is absent. It does not repeat a request by default.
+_READ_TIMEOUT = 5
+# A store may take several times as long under load as in a probe.
+_READ_TIMEOUT_FACTOR = 4
 _WHY_NO_ACLS = {
     IGNORED: "the store accepts ACLs and ignores them",
     REFUSED: "the store does not let this key set the ACLs of objects",
@@ -73,6 +78,8 @@ def recommend(facts: Facts) -> Recommendation:
             "S3_MULTIPART_THRESHOLD": _multipart(facts),
             "AWS_REQUEST_CHECKSUM_CALCULATION": calculation,
             "AWS_RESPONSE_CHECKSUM_VALIDATION": validation,
+            "S3_ENABLE_CHECKSUM_MODE": _checksum_mode(facts),
+            "S3_READ_TIMEOUT": _read_timeout(facts),
         },
         [*_warnings_of_policy(facts, exposure), *_warnings(facts)],
     )
@@ -152,6 +159,31 @@ def _checksums(facts: Facts) -> tuple[RecommendedValue, RecommendedValue]:
     return RecommendedValue(None, reason), RecommendedValue(None, reason)
 
 
+def _checksum_mode(facts: Facts) -> RecommendedValue:
+    found = facts.checksums
+    if found.response_mode_disabled is False and found.response_mode:
+        reason = "the store refuses a GET with x-amz-checksum-mode: DISABLED, which Mastodon sends otherwise"
+        return RecommendedValue("true", reason)
+    if found.response_mode_disabled is False:
+        return RecommendedValue(None, "the store refuses a GET with x-amz-checksum-mode, so neither value helps")
+    if found.response_mode_disabled is None:
+        return RecommendedValue(None, "it is not known whether the store accepts x-amz-checksum-mode")
+    return RecommendedValue(None, "the store accepts x-amz-checksum-mode: DISABLED, which Mastodon sends by default")
+
+
+def _read_timeout(facts: Facts) -> RecommendedValue:
+    if facts.latency is None:
+        return RecommendedValue(None, "it is not known how long the store takes to answer")
+    slowest = facts.latency.slowest_seconds
+    took = f"the slowest of {facts.latency.requests} answers took {slowest:.1f} seconds"
+    if slowest * _READ_TIMEOUT_FACTOR <= _READ_TIMEOUT:
+        return RecommendedValue(None, f"{took}, far less than Mastodon's {_READ_TIMEOUT}")
+    # Rounded up, so that two probes of one store seldom differ
+    value = 5 * math.ceil(slowest * _READ_TIMEOUT_FACTOR / 5)
+    reason = f"{took} ({facts.latency.slowest_operation}), and Mastodon waits only {_READ_TIMEOUT} by default"
+    return RecommendedValue(str(value), reason)
+
+
 def _warnings_of_policy(facts: Facts, exposure: str | None) -> t.Iterator[str]:
     block = facts.public_access_block or {}
     on = [name for name in ("BlockPublicPolicy", "RestrictPublicBuckets") if block.get(name)]
@@ -208,6 +240,12 @@ def _warnings_of_requests(facts: Facts) -> t.Iterator[str]:
         yield (
             f"Deleting several objects at once does not work ({done['delete_objects'].code}): Mastodon can't clean up"
             " its cache."
+        )
+    if found.response_mode_disabled is False and found.response_mode is False:
+        yield (
+            "The store refuses a GET with x-amz-checksum-mode, which Mastodon sends when it processes a medium again:"
+            " such media stay unprocessed with an aws-sdk-s3 older than 1.203.1, which Mastodon has up to 4.4.15"
+            " and 4.5.8."
         )
     if done.get("presigned_get", OperationResult()).ok is False:
         yield "Signed addresses do not work: users could not download their archives."

@@ -12,6 +12,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.mo
     Checksums,
     Cors,
     Facts,
+    Latency,
     OpenToEverybody,
     OperationResult,
     Rights,
@@ -117,6 +118,32 @@ def test_uploads_in_parts(works, value):
     assert recommend(found).variables["S3_MULTIPART_THRESHOLD"].value == value
 
 
+@pytest.mark.parametrize(
+    ("checksums", "value"),
+    [
+        (Checksums(response_mode_disabled=True, response_mode=True), ABSENT),
+        (Checksums(response_mode_disabled=False, response_mode=True), "true"),
+        # Mastodon's default is right for these
+        (Checksums(response_mode_disabled=True, response_mode=False), ABSENT),
+        (Checksums(response_mode_disabled=False, response_mode=False), ABSENT),
+        (Checksums(response_mode_disabled=False, response_mode=None), ABSENT),
+        (Checksums(), ABSENT),
+    ],
+)
+def test_checksum_mode(checksums, value):
+    assert recommend(facts("honoured", checksums=checksums)).variables["S3_ENABLE_CHECKSUM_MODE"].value == value
+
+
+@pytest.mark.parametrize(
+    ("slowest", "value"), [(None, ABSENT), (0.02, ABSENT), (1.25, ABSENT), (1.3, "10"), (2.6, "15"), (9.5, "40")]
+)
+def test_read_timeout(slowest, value):
+    latency = slowest and Latency(30, 0.01, slowest, "put_object")
+    said = recommend(facts("honoured", latency=latency)).variables["S3_READ_TIMEOUT"]
+    assert said.value == value
+    assert ("put_object" in said.reason) is (value is not None)
+
+
 def test_nothing_to_warn_of():
     found = facts(
         "honoured",
@@ -156,6 +183,14 @@ def test_nothing_to_warn_of():
         (
             facts("honoured", repair=True, checksums=Checksums(batch_delete_md5=False, batch_delete_crc32=True)),
             "older than 1.178",
+        ),
+        (
+            facts(
+                "honoured",
+                repair=True,
+                checksums=Checksums(response_mode=False, response_mode_disabled=False),
+            ),
+            "x-amz-checksum-mode",
         ),
         (facts("honoured", repair=True, rights=Rights(True, True, "of-others")), "of-others"),
         (facts("honoured", repair=True, versioned=True), "old versions"),
