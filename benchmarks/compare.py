@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import trees  # noqa: E402
 from measure import BenchmarkError, Usage, measured  # noqa: E402
 from null_server import NullServer  # noqa: E402
 
-DELAY_MS = 20
+DELAYS_MS = (0, 20, 100)
 TITLES = {"null": "Null store, plain HTTP", "minio": "MinIO, TLS"}
 
 
@@ -135,17 +135,16 @@ def comparison_table(benchmark: Benchmark, found: dict[str, list[Usage]]) -> str
 
 def delay_table(benchmark: Benchmark) -> str:
     """Return a table of the rate of s3_sync with and without a delay before each response."""
-    rows: list[list[str]] = []
-    rates: dict[int, list[float]] = {}
-    with null_store(benchmark, 0) as near, null_store(benchmark, DELAY_MS) as far:
+    rates: dict[int, list[float]] = {delay: [] for delay in DELAYS_MS}
+    with ExitStack() as stack:
+        running = {delay: stack.enter_context(null_store(benchmark, delay)) for delay in DELAYS_MS}
         for number in range(benchmark.arguments.rounds):
-            for delay, store in ((0, near), (DELAY_MS, far)):
+            for delay, store in running.items():
                 say(f"round {number + 1}, {delay} ms before each response")
                 usage = benchmark.run(tools.OURS, store)
-                rates.setdefault(delay, []).append(benchmark.tree(1)[1].files / usage.wall)
-    for delay, found in rates.items():
-        rate = tables.median(found)
-        rows.append([f"{delay} ms", f"{rate:.0f}", f"{rate / tables.median(rates[0]):.2f}"])
+                rates[delay].append(benchmark.tree(1)[1].files / usage.wall)
+    medians = {delay: tables.median(found) for delay, found in rates.items()}
+    rows = [[f"{delay} ms", f"{rate:.0f}", f"{rate / medians[0]:.2f}"] for delay, rate in medians.items()]
     return tables.table(["delay", "files per second", "relative to no delay"], rows)
 
 
@@ -176,7 +175,7 @@ def report(benchmark: Benchmark) -> str:
         with null_store(benchmark, 0) if kind == "null" else minio(benchmark) as store:
             parts.append(f"### {TITLES[kind]}\n\n{comparison_table(benchmark, benchmark.rounds(store))}")
     if arguments.delay:
-        parts.append(f"### Null store, with a delay of {DELAY_MS} ms before each response\n\n{delay_table(benchmark)}")
+        parts.append(f"### Null store, with a delay before each response\n\n{delay_table(benchmark)}")
     versions = [f"{one.name} {tables.first_line(one.version)}" for one in benchmark.programs if one.version]
     python = tables.first_line([arguments.python, "--version"])
     head = (

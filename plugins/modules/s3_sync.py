@@ -146,7 +146,7 @@ options:
       - There are up to four worker processes, each of which starts with 16 files. The number grows as long as this
         increases the throughput, and shrinks when the store asks to slow down or does not answer in time.
     type: int
-    default: 128
+    default: 256
   bandwidth_limit:
     description:
       - Average number of bytes to send per second, with a unit as in V(20M).

@@ -80,7 +80,7 @@ def sync_argument_spec() -> dict[str, dict[str, Any]]:
         },
         "minimum_age": {"type": "int", "default": 60},
         "state_dir": {"type": "path", "default": STATE_DIR},
-        "concurrency": {"type": "int", "default": 128},
+        "concurrency": {"type": "int", "default": 256},
         "bandwidth_limit": {"type": "bytes"},
         "nice": {"type": "int"},
         "ionice": {"type": "str", "choices": list(IO_CLASSES)},

@@ -47,7 +47,7 @@ class Settings:
     reopen: bool = False
     compare_with: CompareWith = CompareWith.JOURNAL
     repair: frozenset[Aspect] = frozenset()
-    concurrency: int = 128
+    concurrency: int = 256
     bandwidth_limit: Optional[int] = None
     check_mode: bool = False
     lock_seconds: float = LOCK_SECONDS

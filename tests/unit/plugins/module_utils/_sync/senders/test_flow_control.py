@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import sync_argument_spec
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.senders.flow_control import (
     AdaptiveConcurrency,
     RateLimit,
@@ -40,6 +43,25 @@ def test_it_grows_where_answers_take_longer_than_a_window():
         now = under_way.pop(0)
         concurrency.done(10_000, now)
     assert concurrency.allowed == 64
+
+
+def seconds_to_send(files, *, most, latency):
+    """Return how long one worker takes for small files if it can begin 3,000 of them a second."""
+    concurrency, now, under_way = AdaptiveConcurrency(most, now=0.0), 0.0, deque()
+    for _file in range(files):
+        now += 1 / 3000
+        while under_way and (under_way[0] + latency <= now or len(under_way) >= concurrency.allowed):
+            begun = under_way.popleft()
+            now = max(now, begun + latency)
+            concurrency.done(50_000, now, now - begun)
+        under_way.append(now)
+    return now + latency
+
+
+def test_by_default_a_store_with_100_ms_gets_a_third_of_the_rate_of_one_without_delay():
+    most = sync_argument_spec()["concurrency"]["default"] // 2  # with two workers
+    near, far = (seconds_to_send(5_000, most=most, latency=latency) for latency in (0.001, 0.1))
+    assert near < far < 3 * near
 
 
 def test_it_does_not_grow_where_nothing_is_gained():
