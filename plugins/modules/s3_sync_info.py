@@ -24,6 +24,8 @@ description:
     deletes and suspends only there. Then it is normal that some files exist only on disk, and that some private objects
     have files that look public.
   - Differences do not make the task fail. An object that is deleted during the check is not a difference.
+  - The journal of M(fediverse.mastodon_s3.s3_sync) in O(state_dir) knows what was sent and when. With O(settled), files
+    that Mastodon is writing right now are no differences. With O(sent_after), only what was sent last is checked.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.place
@@ -49,6 +51,29 @@ options:
       - Time in seconds since the epoch. Only objects that were written later count as RV(counts.extra).
       - It is compared with the store's clock, see RV(fediverse.mastodon_s3.s3_storage_info#module:clock_offset).
     type: float
+  settled:
+    description:
+      - Compare only files that have not changed since before the last complete run of
+        M(fediverse.mastodon_s3.s3_sync). Use it while Mastodon writes to O(src), when there is always a file that was
+        not sent yet. What still differs then will not be corrected by an ordinary run.
+      - This needs the journal of that run, with the same O(src), O(bucket), O(key_prefix), O(endpoint_url) and
+        O(state_dir).
+    type: bool
+    default: false
+  sent_after:
+    description:
+      - Check only the objects of files that were sent, or whose exposure was set, after the run with this number
+        (RV(last_run)), and check all of them, at their public address with GET. There is no walk and no listing, so
+        the time it needs depends on the number of these files.
+      - V(0) means the last but one complete run before the switch.
+      - This needs the journal, as O(settled) does. RV(counts.missing) are objects that were sent and do not exist.
+    type: int
+  state_dir:
+    description:
+      - Folder with the journals, as in M(fediverse.mastodon_s3.s3_sync). It is only used with O(settled) or
+        O(sent_after), and only read.
+    type: path
+    default: /var/lib/mastodon_s3
   extra_file:
     description:
       - File on the host for a list of all objects that count as RV(counts.extra). Each line is a JSON object with
@@ -109,6 +134,26 @@ EXAMPLES = r"""
     credentials_file: /home/mastodon/live/.env.production
     public_url: https://files.example.com
   register: comparison
+
+- name: Compare what should be in the bucket by now, while Mastodon writes to the disk
+  fediverse.mastodon_s3.s3_sync_info:
+    src: /home/mastodon/live/public/system
+    bucket: mastodon-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    public_url: https://files.example.com
+    settled: true
+  register: before
+
+- name: Check what was sent since then, after Mastodon was switched to the bucket
+  fediverse.mastodon_s3.s3_sync_info:
+    src: /home/mastodon/live/public/system
+    bucket: mastodon-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    public_url: https://files.example.com
+    inspect: [acl, headers]
+    sent_after: "{{ before.last_run }}"
 
 - name: Check every ACL, every header and the content of all files before the switch
   fediverse.mastodon_s3.s3_sync_info:
@@ -194,7 +239,7 @@ counts:
 left_out:
   description:
     - Number of paths on disk that are not compared, by reason, such as V(filtered), V(unknown_folder), V(local_only),
-      V(too_new), V(unreadable) or V(symlink).
+      V(too_new), V(unreadable), V(symlink), or V(changed) with O(settled).
   returned: always
   type: dict
   sample:
@@ -420,6 +465,11 @@ inspected:
         - key: accounts/avatars/000/000/001/original/0123456789abcdef.webp
           reason: content type binary/octet-stream instead of image/webp
     content: {objects: 101, same: 101, differs: 0, unknown: 0, examples: []}
+last_run:
+  description: Number of the last complete run of M(fediverse.mastodon_s3.s3_sync). V(none) without O(settled).
+  returned: always
+  type: int
+  sample: 7
 listable:
   description:
     - Whether everybody can list the bucket, at the store or at O(public_url). V(none) if no response shows it.
@@ -452,12 +502,20 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.ano
     check_base,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.access import is_listable_by_everybody
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.audit import THREADS, Question, audit
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.audit import (
+    THREADS,
+    Question,
+    audit,
+    audit_sent,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.past_runs import last_run, sent_after
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     CACHE_CONTROL,
+    STATE_DIR,
     at_least,
+    journal_path_from,
     key_prefix_from,
     place_argument_spec,
     rules_from,
@@ -472,6 +530,8 @@ _PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "stan
 def _question(params: dict[str, Any], *, check_mode: bool) -> Question:
     for name in ("sample", "limit"):
         at_least(name, params[name], 0)
+    if params["sent_after"] is not None:
+        at_least("sent_after", params["sent_after"], 0)
     return Question(
         rules=rules_from(params),
         public_url=check_base("public_url", params["public_url"]) if params["public_url"] else None,
@@ -486,18 +546,25 @@ def _question(params: dict[str, Any], *, check_mode: bool) -> Question:
 
 def _run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     question = _question(params, check_mode=check_mode)
+    last = last_run(journal_path_from(params)) if params["settled"] else None
+    if last is not None:
+        question = replace(question, settled_before_ns=last.watermark_ns)
     options = connection_options(params)
     client = s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config}), max_pool_connections=THREADS)
     store = Store(lambda: client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
     source = Source(params["src"])
     try:
-        result = audit(question, source, store)
+        if params["sent_after"] is None:
+            result = audit(question, source, store)
+        else:
+            with sent_after(journal_path_from(params), params["sent_after"], question.rules) as rows:
+                result = audit_sent(question, rows, source, store)
     finally:
         store.close()
         source.close()
     listable = is_listable_by_everybody(options, params["bucket"])
     seen = [answer for answer in (result["listable"], listable) if answer is not None]
-    return {**result, "listable": any(seen) if seen else None}
+    return {**result, "last_run": last.number if last else None, "listable": any(seen) if seen else None}
 
 
 def main() -> None:
@@ -508,6 +575,9 @@ def main() -> None:
             "cache_control": {"type": "str", "default": CACHE_CONTROL},
             "minimum_age": {"type": "int", "default": 60},
             "newer_than": {"type": "float"},
+            "settled": {"type": "bool", "default": False},
+            "sent_after": {"type": "int"},
+            "state_dir": {"type": "path", "default": STATE_DIR},
             "extra_file": {"type": "path"},
             "public_url": {"type": "str"},
             "public_ca_bundle": {"type": "path"},
@@ -522,6 +592,7 @@ def main() -> None:
             "limit": {"type": "int", "default": 20},
             **connection_argument_spec(),
         },
+        mutually_exclusive=[("sent_after", other) for other in ("settled", "newer_than", "extra_file", "full")],
         supports_check_mode=True,
     )
     try:

@@ -21,7 +21,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.priority import IO_CLASSES
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules, patterns, prefixes
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import (
+    Settings,
+    journal_path,
+)
 
 # Mastodon's folders, from the paperclip paths of its models. imports/ holds lists of follows that nobody needs any
 # more: it is in neither list and so left out.
@@ -151,6 +154,21 @@ def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
         concurrency=concurrency,
         bandwidth_limit=params["bandwidth_limit"],
         check_mode=check_mode,
+    )
+
+
+def journal_path_from(params: Mapping[str, Any]) -> str:
+    """Return the path of the journal of runs with the same tree, place in a bucket and state folder.
+
+    Raises:
+        SyncError: One of them is invalid.
+    """
+    return journal_path(
+        absolute("state_dir", params["state_dir"]),
+        endpoint=params.get("endpoint_url") or _AWS,
+        bucket=_bucket(params["bucket"]),
+        prefix=key_prefix_from(params["key_prefix"]),
+        src=params["src"],
     )
 
 

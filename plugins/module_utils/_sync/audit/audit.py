@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.anonymous_client import (
     AnonymousClient,
@@ -35,6 +35,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection, Inspector
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.key_list import KeyList
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.pool import in_order
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Entry, Row, RowState
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
@@ -56,6 +57,7 @@ class Question:
         sample: How many public and how many private objects to check; None: all of them.
         limit: Maximum number of names and examples in each list.
         newer_than: Seconds since the epoch; only objects written later count as extra.
+        settled_before_ns: A file with this ctime or a later one is left out; None: no file.
         extra_file: Path of a file for a list of all extra objects; None: no list.
     """
 
@@ -66,6 +68,7 @@ class Question:
     sample: Optional[int] = 100
     limit: int = 20
     newer_than: Optional[float] = None
+    settled_before_ns: Optional[int] = None
     extra_file: Optional[str] = None
 
 
@@ -79,19 +82,9 @@ def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
         AddressError: C(public_ca_bundle) can't be used.
     """
     with ExitStack() as stack:
-        public = None
-        if question.public_url is not None:
-            # First, so that invalid options fail before the long part.
-            public = _PublicAddress(question.public_url, question.public_ca_bundle)
-            stack.callback(public.close)
-        inspector = Inspector(
-            question.rules,
-            source,
-            store,
-            aspects=question.aspects,
-            visit=public.check if public else None,
-            silence_limit=_SILENCE_LIMIT,
-        )
+        # First, so that invalid options fail before the long part.
+        public = stack.enter_context(_public_address(question))
+        inspector = _inspector(question, source, store, public.check if public else None)
         extra = stack.enter_context(KeyList(question.extra_file)) if question.extra_file else None
         compared = Comparison(question.limit, on_extra=extra.add if extra else None)
         found = Findings(question.limit)
@@ -101,6 +94,7 @@ def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
             compared,
             now_ns=time.time_ns(),
             newer_than=question.newer_than,
+            settled_before_ns=question.settled_before_ns,
         )
         if question.sample is not None:
             subjects = _sampled(subjects, question.sample)
@@ -112,15 +106,45 @@ def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
                 pass
         if extra is not None:
             extra.finish()
-        return {
-            **_comparison(compared, found),
-            "sampled": {"public": _plain(found.public), "private": _plain(found.private)},
-            "inspected": {
-                aspect.value: _plain(getattr(found, aspect.value)) if aspect in question.aspects else None
-                for aspect in Inspection
-            },
-            "listable": public.may_list(store.prefix) if public else None,
-        }
+        return _result(question, compared, found, public.may_list(store.prefix) if public else None)
+
+
+def audit_sent(question: Question, rows: Iterable[Row], source: Source, store: Store) -> dict[str, Any]:
+    """Check the objects of these rows of the journal, without a walk or a listing; the result is that of `audit`.
+
+    All of them are checked, whatever `question.sample` says. Visitors fetch them with GET. An object that does not
+    exist is missing.
+
+    Raises:
+        AddressError: C(public_ca_bundle) can't be used.
+        SyncError: The journal can't be read.
+    """
+    with _public_address(question) as public:
+        inspector = _inspector(question, source, store, public.fetch if public else None)
+        compared, found = Comparison(question.limit), Findings(question.limit)
+        for finding in in_order(inspector.inspect, _sent(rows, question.rules, compared), THREADS):
+            if finding.gone:
+                compared.missing_count += 1
+                compared.missing.add(finding.key)
+                continue
+            compared.present += finding.size_differs is not None
+            if finding.size_differs:
+                compared.size_differs_count += 1
+                compared.size_differs.add(finding.key)
+            found.add(finding)
+        return _result(question, compared, found, public.may_list(store.prefix) if public else None)
+
+
+def _sent(rows: Iterable[Row], rules: Rules, result: Comparison) -> Iterator[Subject]:
+    for row in rows:
+        if row.state != RowState.DONE.value:
+            continue  # nothing is known to be in the bucket
+        entry = Entry(row.key, row.size, row.mtime_ns, row.ctime_ns, row.mode)
+        exposure = rules.judge(entry).exposure
+        if exposure is not None:
+            result.files += 1
+            result.bytes += row.size
+            yield Subject(row.key, exposure, None, entry)
 
 
 def _sampled(subjects: Iterable[Subject], size: int) -> Iterator[Subject]:
@@ -130,6 +154,21 @@ def _sampled(subjects: Iterable[Subject], size: int) -> Iterator[Subject]:
         (public if subject.public else private).offer(subject)
     yield from public.kept
     yield from private.kept
+
+
+@contextmanager
+def _public_address(question: Question) -> Iterator[Optional[_PublicAddress]]:
+    if question.public_url is None:
+        yield None
+        return
+    with closing(_PublicAddress(question.public_url, question.public_ca_bundle)) as public:
+        yield public
+
+
+def _inspector(
+    question: Question, source: Source, store: Store, visit: Optional[Callable[[str], AnonymousResponse]]
+) -> Inspector:
+    return Inspector(question.rules, source, store, aspects=question.aspects, visit=visit, silence_limit=_SILENCE_LIMIT)
 
 
 class _PublicAddress:
@@ -147,6 +186,13 @@ class _PublicAddress:
         """Return what a visitor gets of a key."""
         return self._client.check(public_address(self._base, key))
 
+    def fetch(self, key: str) -> AnonymousResponse:
+        """Return what a visitor gets who loads a key. Only the first byte is requested."""
+        address = public_address(self._base, key)
+        answer = self._client.get(address, {"Range": "bytes=0-0"})
+        # An empty object has no first byte, and the error says nothing about its headers.
+        return self._client.get(address) if answer.status == 416 else answer
+
     def may_list(self, prefix: str) -> Optional[bool]:
         """Return whether the root of the public address lists the bucket; None without a response."""
         base = self._base + "/"
@@ -155,6 +201,18 @@ class _PublicAddress:
         if answer.status is None:
             return None
         return answer.status == 200 and b"<ListBucketResult" in answer.start
+
+
+def _result(question: Question, compared: Comparison, found: Findings, listable: Optional[bool]) -> dict[str, Any]:
+    return {
+        **_comparison(compared, found),
+        "sampled": {"public": _plain(found.public), "private": _plain(found.private)},
+        "inspected": {
+            aspect.value: _plain(getattr(found, aspect.value)) if aspect in question.aspects else None
+            for aspect in Inspection
+        },
+        "listable": listable,
+    }
 
 
 def _comparison(compared: Comparison, found: Findings) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.m
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 
 _T = TypeVar("_T")
+CHANGED = "changed"  # why a file is left out, see `compare`
 _SEED = 20190220  # any number: the same tree gives the same sample
 
 
@@ -42,12 +43,13 @@ class Pair(NamedTuple):
 class Subject(NamedTuple):
     """An object that can be checked, and who may read it.
 
-    `entry` is its file; None if there is none, or if the object should not exist: then only exposure can be judged.
+    `stored` is what a listing shows of it; None if it was not listed. `entry` is its file; None if there is none, or if
+    the object should not exist: then only exposure can be judged.
     """
 
     key: str
     exposure: Exposure
-    stored: Listed
+    stored: Optional[Listed]
     entry: Optional[Entry] = None
 
     @property
@@ -125,15 +127,17 @@ def compare(
     *,
     now_ns: int,
     newer_than: Optional[float] = None,
+    settled_before_ns: Optional[int] = None,
 ) -> Iterator[Subject]:
     """Put into `result` what the pairs show, and yield the objects whose exposure is known, in order.
 
     newer_than: Seconds since the epoch; an object that was written before is not extra.
+    settled_before_ns: A file with this ctime or a later one is left out.
     """
     for item, stored, hidden in pairs:
         subject = None
         if isinstance(item, Entry):
-            subject = _file(item, stored, rules, result, now_ns)
+            subject = _file(item, stored, rules, result, now_ns, settled_before_ns)
         elif item is not None:
             result.left_out[item.kind.value] += 1
         elif stored is not None and not hidden:
@@ -142,18 +146,29 @@ def compare(
             yield subject
 
 
-def _file(entry: Entry, stored: Optional[Listed], rules: Rules, result: Comparison, now_ns: int) -> Optional[Subject]:
+def _file(
+    entry: Entry,
+    stored: Optional[Listed],
+    rules: Rules,
+    result: Comparison,
+    now_ns: int,
+    settled_before_ns: Optional[int],
+) -> Optional[Subject]:
     if rules.may_be_unfinished(entry, now_ns):
         result.left_out[Reason.TOO_NEW.value] += 1
         return None
+    changed = settled_before_ns is not None and entry.ctime_ns >= settled_before_ns
     verdict = rules.judge(entry)
     if verdict.exposure is None:
         reason = verdict.reason or Reason.UNKNOWN_FOLDER
         result.left_out[reason.value] += 1
-        if reason is not Reason.LOCAL_ONLY or stored is None:
+        if reason is not Reason.LOCAL_ONLY or stored is None or changed:
             return None
         result.exposed += 1
         return Subject(entry.key, Exposure.PRIVATE, stored)
+    if changed:
+        result.left_out[CHANGED] += 1
+        return None
     result.files += 1
     result.bytes += entry.size
     if stored is None:

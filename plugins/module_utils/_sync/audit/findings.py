@@ -42,12 +42,14 @@ class Visit(NamedTuple):
 class Finding(NamedTuple):
     """The results for one object. `key` is masked if it has to be. None means not checked.
 
-    gone: The object was deleted after it was listed; there are no other results.
+    gone: The object was deleted after it was listed, or was not listed and does not exist; there are no other results.
+    size_differs: For an object that was not listed, whether it has another size than its file.
     """
 
     key: str
     public: bool
     gone: bool = False
+    size_differs: Optional[bool] = None
     visit: Optional[Visit] = None
     acl: Union[Acl, Unknown, None] = None
     headers: Union[Faults, Unknown, None] = None

@@ -28,7 +28,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.conten
     ContentUnknownError,
     is_same,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, Listed
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
@@ -45,7 +45,7 @@ class Inspection(str, Enum):
 
 
 class _GoneError(Exception):
-    """The object was deleted after it was listed."""
+    """The object does not exist, or not any more."""
 
 
 class Inspector:
@@ -79,9 +79,11 @@ class Inspector:
         key = self._rules.masked(subject.key)
         head = _Once(lambda: self._asked(self._heads, self._store.describe, subject.key))
         try:
+            subject, size_differs = self._looked_up(subject, head)
             return Finding(
                 key,
                 subject.public,
+                size_differs=size_differs,
                 visit=self._visited(subject, head),
                 acl=self._acl(subject),
                 headers=self._headers(subject, head),
@@ -89,6 +91,16 @@ class Inspector:
             )
         except _GoneError:
             return Finding(key, subject.public, gone=True)
+
+    def _looked_up(self, subject: Subject, head: _Once) -> tuple[Subject, Optional[bool]]:
+        """Return the subject with what the store says of it, if it was not listed, and whether its size is wrong."""
+        if subject.stored is not None:
+            return subject, None
+        kept = head.answer()
+        if isinstance(kept, Unknown) or kept.size is None:
+            return subject, None
+        stored = Listed(subject.key, kept.size, kept.etag)
+        return subject._replace(stored=stored), subject.entry is not None and subject.entry.size != kept.size
 
     def _visited(self, subject: Subject, head: _Once) -> Optional[Visit]:
         if self._visit is None or self._visits.reached:
@@ -129,7 +141,7 @@ class Inspector:
 
     def _content(self, subject: Subject, head: _Once) -> Union[bool, Unknown, None]:
         entry, stored = subject.entry, subject.stored
-        if Inspection.CONTENT not in self._aspects or entry is None or entry.size != stored.size:
+        if Inspection.CONTENT not in self._aspects or entry is None or stored is None or entry.size != stored.size:
             return None
         try:
             same = is_same(self._source, entry, stored.etag)

@@ -35,6 +35,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journa
     intent,
     next_batch,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.runs import PastRuns, nanoseconds
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import (
     Lock,
 )
@@ -50,7 +51,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.s
 
 _PAGE_ROWS = 1000
 _ROUNDS_KEPT = 50
-_MOST_NS = 2**63 - 1  # which SQLite can hold
 
 _as_row = partial(tuple.__new__, Row)  # like Row._make, but faster, which matters for this many rows
 
@@ -61,6 +61,7 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection, path: str, lock: Optional[Lock] = None) -> None:
         self.path = path
         self.feed_position = FeedPosition(connection, path)
+        self.past_runs = PastRuns(connection, path)
         self._connection = connection
         self._lock = lock
         self._closed = False
@@ -115,14 +116,18 @@ class Journal:
 
     # What is known.
 
-    def rows(self, span: Span = EVERYTHING) -> Iterator[Row]:
-        """Yield the rows of a span in the byte order of their keys.
+    def rows(self, span: Span = EVERYTHING, *, changed_since_ns: Optional[int] = None) -> Iterator[Row]:
+        """Yield the rows of a span in the byte order of their keys, or only those with this ctime or a later one.
+
+        A ctime that was left unknown because the file had just been written (`Source.as_read`) counts as later.
 
         They are read page by page, so that a run of hours does not hold a read transaction that would let the
         write-ahead log grow. Rows after the last yielded one may change in the meantime.
         """
         last, until = span.after, span.until
-        bound, more = ("AND key <= ?", (until,)) if until is not None else ("", ())
+        bounds = {"AND key <= ?": until, "AND (ctime_ns >= ? OR ctime_ns = 0)": changed_since_ns}
+        bound = " ".join(text for text, value in bounds.items() if value is not None)
+        more = [value for value in bounds.values() if value is not None]
         while True:
             with clear_errors(self.path):
                 self._hand_over()
@@ -313,12 +318,10 @@ class Journal:
     def note_clock(self, clock: Clock) -> None:
         """Record the host's clock. If it was set back since the previous round, the watermarks are set back too."""
         with clear_errors(self.path):
-            found = self._connection.execute("SELECT value FROM meta WHERE name='clock'").fetchone()
-            before = Clock.parsed(str(found[0])) if found else None
             self._begin()
-            if before is not None:
-                back_ns = clock.set_back_ns(before)
-                self._connection.execute("UPDATE rounds SET watermark_ns = watermark_ns - ?", (back_ns,))
+            self._connection.execute(
+                "UPDATE rounds SET watermark_ns = watermark_ns - ?", (self.past_runs.set_back_ns(clock),)
+            )
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", (str(clock),))
             self.commit()
 
@@ -330,17 +333,13 @@ class Journal:
             ).fetchone()
         if found is None or found[1]:
             return 0
-        return now_ns if found[0] is None else self._nanoseconds("rounds.finished_ns", found[0])
+        return now_ns if found[0] is None else nanoseconds(self.path, "rounds.finished_ns", found[0])
 
     @property
     def watermark_ns(self) -> Optional[int]:
         """The ctime from which the last completed round before the switch may have missed a file; None: any."""
-        with clear_errors(self.path):
-            found = self._connection.execute(
-                "SELECT watermark_ns FROM rounds WHERE source_of_truth=? AND complete=1 ORDER BY id DESC LIMIT 1",
-                (SourceOfTruth.DISK.value,),
-            ).fetchone()
-        return self._nanoseconds("rounds.watermark_ns", found[0]) if found else None
+        last = next(self.past_runs.complete(), None)
+        return last.watermark_ns if last else None
 
     @property
     def switched_ns(self) -> Optional[int]:
@@ -384,16 +383,4 @@ class Journal:
     def _meta(self, name: str) -> Optional[int]:
         with clear_errors(self.path):
             found = self._connection.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
-        return self._nanoseconds(f"meta.{name}", found[0]) if found else None
-
-    def _nanoseconds(self, where: str, found: object) -> int:
-        """Return a number from the journal as it was written: a time since the epoch.
-
-        Raises:
-            JournalError: It is something else.
-        """
-        if isinstance(found, str) and len(found) < 20 and found.isascii() and found.isdecimal():
-            found = int(found)
-        if not isinstance(found, int) or not 0 <= found <= _MOST_NS:
-            raise damaged(self.path, f"{where} is {str(found)[:40]!r}, which is not a time")
-        return found
+        return nanoseconds(self.path, f"meta.{name}", found[0]) if found else None
