@@ -67,6 +67,44 @@ def probed(**variables):
     return {"__mastodon_s3_access": {"problem": None, "probe": {"recommendation": recommendation}}}
 
 
+PUBLIC = {"requested": 4, "unreadable": 0, "wrong_type": 0, "wrong_cache_header": 0, "examples": []}
+PRIVATE = {"requested": 1, "readable": 0, "examples": []}
+SENT = {
+    "counts": {"files": 4, "missing": 0, "size_differs": 0, "exposed": 0},
+    "missing": [],
+    "size_differs": [],
+    "sampled": {"public": PUBLIC, "private": PRIVATE},
+    "inspected": {
+        "acl": None,
+        "headers": {"objects": 4, "unknown": 0, "wrong_type": 0, "wrong_cache_header": 0, "examples": []},
+    },
+    "last_run": 7,
+    "listable": False,
+}
+SWITCHED = {"source_of_truth": "bucket", "record": {}, "switch_settings": {}}
+UNITS = {"__mastodon_s3_thumbnail_response": {"skipped": True}, "__mastodon_s3_unit_states": {}}
+
+
+def sent(missing=(), **public):
+    """Return the variables after a switch of four files, of which some are missing or unreadable."""
+    counts = {**SENT["counts"], "missing": len(missing)}
+    sampled = {"public": {**PUBLIC, **public}, "private": PRIVATE}
+    found = {**SENT, "counts": counts, "missing": list(missing), "sampled": sampled}
+    return {"__mastodon_s3_sent": found, "__mastodon_s3_undo_switch": True, "__mastodon_s3_state": SWITCHED, **UNITS}
+
+
+def compared(*, last_run, state, undo=False, **counts):
+    """Return the variables after a full comparison."""
+    found = {**SENT, "counts": {**SENT["counts"], **counts}, "missing": ["a.png"], "last_run": last_run}
+    return {
+        "__mastodon_s3_comparison": found,
+        "__mastodon_s3_state": {**SWITCHED, "source_of_truth": state},
+        "__mastodon_s3_undo_switch": undo,
+        "__mastodon_s3_unsent_files": 0,
+        "mastodon_s3_exposure": "acl",
+    }
+
+
 # What is asked, with which variables, what the answer contains, and what it does not.
 CASES = {
     "media on NFS": (
@@ -168,6 +206,46 @@ CASES = {
             },
         },
         ["S3_READ_TIMEOUT=20", "S3_ENABLE_CHECKSUM_MODE=true"],
+        [],
+    ),
+    "everything that was sent is fine": ("{{ __mastodon_s3_switch_problems }}", sent(), ["[]"], []),
+    "a few that users may have deleted do not undo a switch": (
+        "{{ __mastodon_s3_switch_problems + __mastodon_s3_sent_lines }}",
+        sent(["a.png"], unreadable=1, examples=[{"key": "b.png", "status": 403, "reason": "AccessDenied"}]),
+        ["4 files were sent during the switch", "2 are gone, or visitors can not read them: a.png, b.png"],
+        ["not in the bucket"],
+    ),
+    "most are missing": (
+        "{{ __mastodon_s3_switch_problems }}",
+        sent(["a.png", "b.png", "c.png"]),
+        ["3 of 4 files that were sent during the switch are not in the bucket: a.png, b.png, c.png."],
+        [],
+    ),
+    "one has a wrong header": (
+        "{{ __mastodon_s3_switch_problems }}",
+        sent(wrong_type=1),
+        ["1 files that were sent", "wrong content type"],
+        [],
+    ),
+    "an old fault before the switch": (
+        "{{ [__mastodon_s3_audit_failed] + __mastodon_s3_media_problems + __mastodon_s3_switch_stands }}",
+        compared(last_run=7, state="disk", missing=1),
+        [
+            "Mastodon still uses the disk",
+            "1 files are not in the bucket: a.png. Run again with mastodon_s3_repair=true",
+        ],
+        ["The switch stands"],
+    ),
+    "a verification before the switch": (
+        "{{ __mastodon_s3_media_problems }}",
+        compared(last_run=None, state="disk", missing=1),
+        ["1 files are not in the bucket: a.png. Run the sync again."],
+        ["repair"],
+    ),
+    "an old fault after the switch": (
+        "{{ __mastodon_s3_switch_stands + __mastodon_s3_media_problems }}",
+        compared(last_run=None, state="bucket", undo=True, exposed=1),
+        ["The switch stands: Mastodon uses the bucket", "nothing was undone", "1 private files have an object"],
         [],
     ),
     "prices that are a list": (
