@@ -31,6 +31,11 @@ options:
     description:
       - File with additional CA certificates to trust, in PEM format, on the host that runs the module.
     type: path
+  endpoint_url:
+    description:
+      - The store's endpoint, as in Mastodon's E(S3_ENDPOINT). Users download their account archives from signed
+        addresses of it, even if O(url) is another host. See RV(endpoint_problems).
+    type: str
 seealso:
   - module: fediverse.mastodon_s3.s3_storage_info
 """
@@ -45,6 +50,12 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: media_host.problem is none
     fail_msg: "{{ media_host.problem.message }} {{ media_host.problem.remedy }}"
+
+- name: Check also whether users will be able to download their archives
+  fediverse.mastodon_s3.media_address_info:
+    url: https://files.example.com
+    endpoint_url: https://s3.example.com
+  register: media_host
 """
 
 RETURN = r"""
@@ -71,6 +82,24 @@ problem:
       description: What to do.
       type: str
   sample: null
+endpoint_problems:
+  description:
+    - What keeps users from downloading their archives from O(endpoint_url). Nothing is requested from there, only its
+      DNS entry is read.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    code:
+      description: V(PlainHttp), V(PrivateAddress) or V(NameNotResolved).
+      type: str
+    message:
+      description: What is wrong.
+      type: str
+    remedy:
+      description: What to do.
+      type: str
+  sample: []
 """
 
 import secrets
@@ -84,22 +113,37 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.ano
     public_address,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.media_address import judge_server, plain
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.signed_addresses import (
+    addresses_of,
+    judge_endpoint,
+)
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"url": {"type": "str", "required": True}, "ca_bundle": {"type": "path"}},
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "ca_bundle": {"type": "path"},
+            "endpoint_url": {"type": "str"},
+        },
         supports_check_mode=True,
     )
     try:
         url = check_base("url", module.params["url"])
+        endpoint = module.params["endpoint_url"] and check_base("endpoint_url", module.params["endpoint_url"])
         visitor = AnonymousClient(ca_bundle=module.params["ca_bundle"] or None)
     except AddressError as error:
         module.fail_json(msg=str(error))
     answer = visitor.get(public_address(url, f"accounts/avatars/{secrets.token_hex(8)}.png"))
     visitor.close()
-    module.exit_json(changed=False, status=answer.status, problem=plain(judge_server(url, answer)))
+    problems = judge_endpoint(endpoint, addresses_of(endpoint)) if endpoint else []
+    module.exit_json(
+        changed=False,
+        status=answer.status,
+        problem=plain(judge_server(url, answer)),
+        endpoint_problems=[plain(each) for each in problems],
+    )
 
 
 if __name__ == "__main__":

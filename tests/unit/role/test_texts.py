@@ -248,6 +248,29 @@ CASES = {
         ["The switch stands: Mastodon uses the bucket", "nothing was undone", "1 private files have an object"],
         [],
     ),
+    "archives that nobody can download": (
+        "{{ __mastodon_s3_plan_archives }}",
+        {
+            "__mastodon_s3_address_check": {
+                "endpoint_problems": [
+                    {"code": "PlainHttp", "message": "It is open.", "remedy": "Set endpoint_url to another."},
+                    {"code": "PrivateAddress", "message": "It is private.", "remedy": "Move it."},
+                ]
+            }
+        },
+        ["Warning: It is open. Set mastodon_s3_endpoint_url to another. It is private. Move it."],
+        [],
+    ),
+    "archives on AWS": (
+        "{{ [__mastodon_s3_plan_archives, __mastodon_s3_env.S3_ENDPOINT | default('none')] }}",
+        {
+            "mastodon_s3_provider": "aws",
+            "mastodon_s3_endpoint_url": None,
+            "__mastodon_s3_address_check": {"endpoint_problems": []},
+        },
+        ['["", "none"]'],
+        [],
+    ),
     "prices that are a list": (
         FOUND % "__mastodon_s3_checks_input",
         {"mastodon_s3_prices": [1]},
