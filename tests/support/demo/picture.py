@@ -20,7 +20,7 @@ WIDTH = 118
 # How many lines of each part of the result are shown.
 MAX_LINES = 5
 # Tasks that changed something, and two lines of the role's report.
-_TASK = re.compile(r"^ +[0-9.]+ s +changed +(?! |Record)|^ +\d+ of \d+ files on disk|^ +\d+ seconds from the restart")
+_TASK = re.compile(r"^ +[0-9.]+ s +changed +(?! |Record)|^ +\d+ of \d+ files on disk|^ +\d+ seconds for the switch")
 _START = "ansible-playbook "
 _RESULT = "Migrated in "
 _END = "demo: "
