@@ -14,6 +14,9 @@ OPTIONS = {
     "alias": {},
     "folder": {"type": "path"},
     "limit": {"type": "int"},
+    "origins": {"type": "list", "elements": "str"},
+    "tags": {"type": "dict"},
+    "prices": {"type": "dict", "options": {"size": {"type": "float"}}},
 }
 
 
@@ -26,9 +29,20 @@ OPTIONS = {
         ({"region": 1.5, "alias": True}, ["alias is true or false. ", "region is a number. "]),
         ({"bucket": None, "region": None}, ["bucket is set to nothing. ", "region is set to nothing. "]),
         ({"alias": None, "folder": None, "limit": None}, []),
+        ({"limit": -1}, ["limit is -1. Set it to a number that is not negative."]),
+        ({"limit": "-5"}, ["limit is -5. "]),
+        ({"limit": "0"}, []),
+        ({"limit": "many"}, []),
+        ({"origins": ["a", None]}, ["origins has nothing for item 2. "]),
+        ({"origins": [["a"]]}, ["origins has a list for item 1. "]),
+        ({"origins": ["a", 5], "tags": {"a": "b", "c": 5, "d": True}}, []),
+        ({"origins": "a"}, []),
+        ({"tags": {"a": None}}, ["tags has nothing for a. "]),
+        ({"tags": {"a": {"b": "c"}}}, ["tags has a dictionary for a. "]),
+        ({"prices": {"size": None}}, []),
     ],
 )
-def test_values_that_are_not_strings(values, expected):
+def test_values_of_the_wrong_type(values, expected):
     mistyped_values = FilterModule().filters()["mistyped_values"]
     found = mistyped_values(values, OPTIONS, ["region"])
     assert len(found) == len(expected)
