@@ -8,16 +8,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The options of `place_argument_spec`."""
+    """The options of `place_argument_spec`, and in `SOURCE` those that `source_argument_spec` adds."""
 
     DOCUMENTATION = r"""
 options:
-  src:
-    description:
-      - Folder with the files, on the host that runs the module, such as Mastodon's C(public/system).
-      - Symlinks below it are not followed. The folder O(src) itself may be a symlink.
-    type: path
-    required: true
   bucket:
     description:
       - Name of the bucket.
@@ -42,16 +36,9 @@ options:
     type: str
     choices: [acl, policy, open_bucket]
     default: acl
-  open_private:
-    description:
-      - Treat private files inside O(public_prefixes) as public, instead of keeping them on the disk. Then everybody who
-        knows their addresses can read the media of suspended accounts.
-      - Refused with O(exposure=acl), where such files are sent and stay private.
-    type: bool
-    default: false
   public_prefixes:
     description:
-      - Folders of O(src) whose files are public, except those that neither their group nor others may read.
+      - Folders whose files are public, except those that neither their group nor others may read.
       - Files outside O(public_prefixes) and O(private_prefixes) are left out and reported.
     type: list
     elements: str
@@ -65,7 +52,7 @@ options:
       - site_uploads/
   private_prefixes:
     description:
-      - Folders of O(src) whose files are private whatever their mode. Takes precedence over O(public_prefixes).
+      - Folders whose files are private whatever their mode. Takes precedence over O(public_prefixes).
       - Names of files outside O(public_prefixes) are masked in all output.
     type: list
     elements: str
@@ -73,7 +60,7 @@ options:
   include:
     description:
       - If not empty, only files that match one of these patterns are included.
-      - A pattern is matched against the whole path relative to O(src). C(*) and C(?) match anything but a slash,
+      - A pattern is matched against the whole path below the folder. C(*) and C(?) match anything but a slash,
         C(**) matches anything, C(**/) any number of folders or none, and C([...]) a set of characters. A pattern that
         matches a folder matches everything in it.
     type: list
@@ -81,9 +68,26 @@ options:
     default: []
   exclude:
     description:
-      - Files that match one of these patterns are ignored, both in O(src) and in the bucket. Takes precedence over
+      - Files that match one of these patterns are ignored, both in the folder and in the bucket. Takes precedence over
         O(include), which describes the patterns.
     type: list
     elements: str
     default: ['**/.*']
+"""
+
+    SOURCE = r"""
+options:
+  src:
+    description:
+      - Folder with the files, on the host that runs the module, such as Mastodon's C(public/system).
+      - Symlinks below it are not followed. The folder O(src) itself may be a symlink.
+    type: path
+    required: true
+  open_private:
+    description:
+      - Treat private files inside O(public_prefixes) as public, instead of keeping them on the disk. Then everybody who
+        knows their addresses can read the media of suspended accounts.
+      - Refused with O(exposure=acl), where such files are sent and stay private.
+    type: bool
+    default: false
 """

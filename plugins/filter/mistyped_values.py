@@ -17,8 +17,8 @@ author:
   - fediverse.mastodon_s3 contributors (@fediverse)
 description:
   - Ansible takes a list, a dictionary, a number or nothing at all for text when it validates the arguments of a role,
-    and the role's templates then fail with a message that does not name the variable. The same is true of such values in a list or
-    a dictionary of texts.
+    and the role's templates then fail with a message that does not name the variable. The same is true of such values
+    in a list or a dictionary of texts.
   - No number of a role may be negative.
 options:
   _input:
@@ -48,7 +48,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A sentence for each such variable in alphabetical order, with the remedy. No text is repeated, since it may be a secret.
+  description: >-
+    A sentence for each such variable in alphabetical order, with the remedy. No text is repeated, since it may be a
+    secret.
   type: list
   elements: str
 """
@@ -67,7 +69,8 @@ def mistyped_values(
         never_empty: Names of variables that must not be null.
     """
     problems = (
-        (name, _problem(values[name], options[name], name in never_empty)) for name in sorted(set(values) & set(options))
+        (name, _problem(values[name], options[name], name in never_empty))
+        for name in sorted(set(values) & set(options))
     )
     return [f"{name} {problem}" for name, problem in problems if problem]
 
@@ -75,7 +78,9 @@ def mistyped_values(
 def _problem(value: Any, option: Mapping[str, Any], never_empty: bool) -> str:
     kind = option.get("type", "str")
     if value is None:
-        return "is set to nothing. Give it a value, or remove the line." if option.get("required") or never_empty else ""
+        return (
+            "is set to nothing. Give it a value, or remove the line." if option.get("required") or never_empty else ""
+        )
     if kind in _TEXT and not isinstance(value, str):
         return f"is {_kind(value)}. Set it to text, in quotes."
     if kind == "int" and _is_negative(value):

@@ -186,6 +186,7 @@ extends_documentation_fragment:
   - fediverse.mastodon_s3.attributes
   - fediverse.mastodon_s3.attributes.actiongroup_s3
   - fediverse.mastodon_s3.place
+  - fediverse.mastodon_s3.place.source
   - fediverse.mastodon_s3.connection
   - fediverse.mastodon_s3.connection.s3
 attributes:

@@ -29,6 +29,7 @@ description:
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.place
+  - fediverse.mastodon_s3.place.source
   - fediverse.mastodon_s3.connection
   - fediverse.mastodon_s3.connection.s3
   - fediverse.mastodon_s3.attributes
@@ -517,8 +518,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
     at_least,
     journal_path_from,
     key_prefix_from,
-    place_argument_spec,
     rules_from,
+    source_argument_spec,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
@@ -571,7 +572,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            **place_argument_spec(),
+            **source_argument_spec(),
             "cache_control": {"type": "str", "default": CACHE_CONTROL},
             "minimum_age": {"type": "int", "default": 60},
             "newer_than": {"type": "float"},

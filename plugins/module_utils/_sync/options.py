@@ -48,9 +48,8 @@ _AWS = "aws"
 
 
 def place_argument_spec() -> dict[str, dict[str, Any]]:
-    """Return a new argument spec of the options for a tree, its place in a bucket, and which files belong there."""
+    """Return a new argument spec of the options for a place in a bucket, and which files belong there."""
     return {
-        "src": {"type": "path", "required": True},
         "bucket": {"type": "str", "required": True},
         "key_prefix": {"type": "str", "default": "", "no_log": False},
         "exposure": {"type": "str", "choices": [mode.value for mode in ExposureMode], "default": "acl"},
@@ -58,6 +57,14 @@ def place_argument_spec() -> dict[str, dict[str, Any]]:
         "private_prefixes": {"type": "list", "elements": "str", "default": list(PRIVATE_PREFIXES)},
         "include": {"type": "list", "elements": "str", "default": []},
         "exclude": {"type": "list", "elements": "str", "default": ["**/.*"]},
+    }
+
+
+def source_argument_spec() -> dict[str, dict[str, Any]]:
+    """Return a new argument spec of the options for a tree, its place in a bucket, and which files belong there."""
+    return {
+        "src": {"type": "path", "required": True},
+        **place_argument_spec(),
         "open_private": {"type": "bool", "default": False},
     }
 
@@ -65,7 +72,7 @@ def place_argument_spec() -> dict[str, dict[str, Any]]:
 def sync_argument_spec() -> dict[str, dict[str, Any]]:
     """Return a new argument spec of a sync, without the connection options."""
     return {
-        **place_argument_spec(),
+        **source_argument_spec(),
         "cache_control": {"type": "str", "default": CACHE_CONTROL},
         "storage_class": {"type": "str"},
         "delete": {"type": "str", "choices": [mode.value for mode in DeleteMode], "default": "never"},
@@ -195,12 +202,13 @@ def key_prefix_from(value: str) -> str:
 
 
 def _open_private(params: Mapping[str, Any]) -> bool:
-    if params["open_private"] and params["exposure"] == ExposureMode.ACL.value:
+    wanted = bool(params.get("open_private"))
+    if wanted and params["exposure"] == ExposureMode.ACL.value:
         raise SyncError(
             "open_private: with exposure=acl a private file is sent and stays private; leave it out, or use"
             " exposure=policy or exposure=open_bucket"
         )
-    return bool(params["open_private"])
+    return wanted
 
 
 def _repair(params: Mapping[str, Any]) -> frozenset[Aspect]:

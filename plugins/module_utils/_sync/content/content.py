@@ -127,7 +127,7 @@ class _Hashed(NamedTuple):
     matches: bool
 
 
-class _Candidate(NamedTuple):
+class Candidate(NamedTuple):
     """A sum that may equal the wanted digest: fed with `update`, and `told` after everything is read."""
 
     update: Callable[[bytes], None]
@@ -180,7 +180,7 @@ def is_same(source: Source, entry: Entry, etag: str) -> bool:
 
 
 def _hashed(source: Source, key: str, digest: str, size: int) -> _Hashed:
-    candidates = _candidates(digest, size)
+    candidates = candidates_for(digest, size)
     with os.fdopen(source.open_file(key), "rb", buffering=0) as body:
         before = entry_of(key, os.fstat(body.fileno()))
         for piece in iter(lambda: body.read(_READ_BYTES), b""):
@@ -190,18 +190,22 @@ def _hashed(source: Source, key: str, digest: str, size: int) -> _Hashed:
     return _Hashed(before, after, any(each.told() == digest for each in candidates))
 
 
-def _candidates(digest: str, size: int) -> list[_Candidate]:
+def candidates_for(digest: str, size: int) -> list[Candidate]:
+    """Return the sums that equal `digest`, an ETag or a journal's digest, if the content of this size is the right one.
+
+    For an object that was sent in parts there is one for each common size of parts, or none.
+    """
     parts = _MULTIPART.match(digest)
     if parts is None:
         checksum = NamedHasher.of(digest)
         if checksum is not None:
-            return [_Candidate(checksum.update, checksum.told)]
+            return [Candidate(checksum.update, checksum.told)]
         md5 = hashlib.md5(usedforsecurity=False)
-        return [_Candidate(md5.update, md5.hexdigest)]
+        return [Candidate(md5.update, md5.hexdigest)]
     number = int(parts.group(2))
     sizes = dict.fromkeys((*_USUAL_PARTS, part_bytes_of(size)))
     made = [_PartDigests(each) for each in sizes if -(-size // each) == number]
-    return [_Candidate(each.update, each.etag) for each in made]
+    return [Candidate(each.update, each.etag) for each in made]
 
 
 def _content_of(entry: Entry) -> tuple[int, int]:

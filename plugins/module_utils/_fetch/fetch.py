@@ -1,0 +1,218 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One run: listing -> decision -> download -> report, many objects at once, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Optional
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.decision import (
+    Step,
+    UnusableKeyError,
+    if_different,
+    next_step,
+    parts_of,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import DamagedError, download
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import (
+    Fate,
+    FetchError,
+    Outcome,
+    Report,
+    Settings,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.tree import (
+    PathError,
+    Tree,
+    copy,
+    free_bytes,
+    same_content,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import NotFoundError, S3Error
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.masking import Masking
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content.content import candidates_for, is_md5
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, Listed, Reason
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+
+_PRIVATE_MODE = 0o600
+_READ_BYTES = 1 << 20
+# After so many failures in a row, the others would fail too.
+_MOST_FAILURES = 50
+_AHEAD = 4
+
+
+class Fetch:
+    """A run for one bucket and one folder."""
+
+    def __init__(self, settings: Settings, store: Store, dest: int, replaced: int) -> None:
+        """Work on open folders: `dest` for the files, `replaced` for those that are replaced (in check mode, any)."""
+        self._settings = settings
+        self._store = store
+        self._dest = dest
+        self._tree = Tree(dest, settings.directory_mode)
+        self._replaced = Tree(replaced, 0o700)
+        self._masking = Masking(settings.rules.masked, settings.rules.private_prefixes)
+
+    def run(self) -> Report:
+        """Fetch all objects that are wanted.
+
+        Raises:
+            FetchError: There is not enough room.
+            S3Error: The bucket can't be listed.
+            SyncError: The store's listing is in no order.
+        """
+        self._check_room()
+        report = Report()
+        failures = 0
+        for outcome in self._outcomes():
+            report.add(outcome, self._settings)
+            failures = failures + 1 if outcome.fate is Fate.FAILED else 0
+            if failures == _MOST_FAILURES:
+                report.error = f"stopped after {failures} failures in a row. The last one: {outcome.reason}"
+                break
+        failed = report.counts[Fate.FAILED.value]
+        if report.error is None and failed:
+            first = report.examples.get(Fate.FAILED.value, [{"key": "", "reason": ""}])[0]
+            report.error = (
+                f"{failed} objects could not be fetched, all others are done. The first one: {first['key']}:"
+                f" {first['reason']}. Fix the cause and run the task again"
+            )
+        return report
+
+    def _wanted(self) -> Iterator[Listed]:
+        settings = self._settings
+        for found in self._store.listing():
+            if settings.newer_than is not None and found.modified <= settings.newer_than:
+                continue
+            if settings.rules.scope(found.key).reason is not Reason.FILTERED:
+                yield found
+
+    def _is_in_scope(self, key: str) -> bool:
+        return self._settings.rules.scope(key).exposure is not None
+
+    def _check_room(self) -> None:
+        needed = 0
+        for found in self._wanted():
+            if not self._is_in_scope(found.key):
+                continue
+            try:
+                if next_step(found, self._tree.status(parts_of(found.key))) in (Step.FETCH, Step.REPLACE):
+                    needed += found.size
+            except (UnusableKeyError, PathError):
+                continue
+        free = free_bytes(self._dest)
+        if needed > free:
+            raise FetchError(
+                f"the objects need {needed} bytes, but the file system of {self._settings.dest} has only {free} bytes"
+                " left for its owner. Free some space, or fetch fewer objects with newer_than, include or exclude."
+                " Nothing was written"
+            )
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        waiting: deque[Future[Outcome]] = deque()
+        with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="fetch") as pool:
+            try:
+                for found in self._wanted():
+                    waiting.append(pool.submit(self._handle, found))
+                    if len(waiting) >= self._settings.concurrency * _AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _handle(self, found: Listed) -> Outcome:
+        """Return what happened to an object. Errors concern only this one."""
+        if not self._is_in_scope(found.key):
+            return Outcome(found.key, Fate.OUT_OF_SCOPE, found.size)
+        try:
+            return self._fetch(found, parts_of(found.key))
+        except UnusableKeyError as error:
+            return Outcome(found.key, Fate.REFUSED, found.size, f"the key has {error}")
+        except PathError as error:
+            return Outcome(found.key, Fate.REFUSED, found.size, str(error))
+        except NotFoundError:
+            return Outcome(found.key, Fate.VANISHED, found.size)
+        except (S3Error, DamagedError, OSError) as error:
+            text = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+            return Outcome(found.key, Fate.FAILED, found.size, self._masking.text(text, found.key))
+
+    def _fetch(self, found: Listed, parts: Sequence[str]) -> Outcome:
+        status = self._tree.status(parts)
+        step = next_step(found, status)
+        if step is Step.REFUSE:
+            return Outcome(found.key, Fate.REFUSED, found.size, "something that is no regular file has its name")
+        if step is Step.NOTHING:
+            return Outcome(found.key, Fate.SAME, found.size)
+        if step is Step.COMPARE and status is not None:
+            if self._has_etag(found, parts):
+                return Outcome(found.key, Fate.SAME, found.size)
+            step = if_different(found, status)
+        if step is Step.LEAVE:
+            return Outcome(found.key, Fate.NEWER_ON_DISK, found.size)
+        before = status if step is Step.REPLACE else None
+        if self._settings.check_mode:
+            return Outcome(found.key, Fate.FETCHED if before is None else Fate.REPLACED, found.size)
+        return self._download(found, parts, before)
+
+    def _has_etag(self, found: Listed, parts: Sequence[str]) -> bool:
+        """Return whether the file's content makes the object's ETag."""
+        if not is_md5(found.etag) and "-" not in found.etag:
+            return False
+        sums = candidates_for(found.etag, found.size)
+        with self._tree.opened(parts) as descriptor:
+            while piece := os.read(descriptor, _READ_BYTES):
+                for each in sums:
+                    each.update(piece)
+        return any(each.told() == found.etag for each in sums)
+
+    def _download(self, found: Listed, parts: Sequence[str], before: Optional[os.stat_result]) -> Outcome:
+        """Download an object. `before` is the status of the file that it replaces."""
+        with self._tree.temporary(parts) as temporary:
+            done = download(self._store, found.key, found.size, temporary.descriptor)
+            if before is not None:
+                with self._tree.opened(parts) as old:
+                    if same_content(old, temporary.descriptor):
+                        return Outcome(found.key, Fate.SAME, found.size)
+                    self._keep(parts, old)
+                if not _is_unchanged(before, self._tree.status(parts)):
+                    raise PathError("another program has changed the file in the meantime")
+            mode = self._mode_for(found.key)
+            temporary.take_name(mode, int(found.modified), replace=before is not None)
+        return Outcome(found.key, Fate.FETCHED if before is None else Fate.REPLACED, done.size, verified=done.verified)
+
+    def _mode_for(self, key: str) -> int:
+        """Return a file's mode: that of a suspended account's media where the object's ACL is private."""
+        rules = self._settings.rules
+        if rules.mode is not ExposureMode.ACL or key.startswith(rules.private_prefixes):
+            return self._settings.mode
+        acl = self._store.acl(key)
+        return self._settings.mode if acl is not None and acl.readable else _PRIVATE_MODE
+
+    def _keep(self, parts: Sequence[str], old: int) -> None:
+        """Copy a file that will be replaced, once: a copy that a killed run left is complete."""
+        status = os.fstat(old)
+        digest = hashlib.sha256(f"{status.st_mtime_ns} {status.st_size}".encode()).hexdigest()[:12]
+        name = f"{parts[-1][:200]}.{digest}"
+        path = [*parts[:-1], name]
+        if self._replaced.status(path) is not None:
+            return
+        with self._replaced.temporary(path) as kept:
+            copy(old, kept.descriptor)
+            kept.take_name(_PRIVATE_MODE, status.st_mtime_ns / 10**9, replace=False)
+
+
+def _is_unchanged(before: os.stat_result, after: Optional[os.stat_result]) -> bool:
+    return after is not None and (before.st_ino, before.st_size, before.st_mtime_ns) == (
+        after.st_ino,
+        after.st_size,
+        after.st_mtime_ns,
+    )

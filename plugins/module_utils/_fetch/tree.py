@@ -1,0 +1,232 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The folder for the files. Symlinks below it are never followed, and every file appears whole or not at all.
+
+The caller must not be root where others own folders below it: see `owner`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NoReturn, Optional
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.regular import TEMPORARY_PREFIX
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_COPY_BYTES = 1 << 20
+
+
+class PathError(Exception):
+    """This path can't be read or written. The text says why; it names no path."""
+
+
+class Tree:
+    """A folder that is kept open. Safe for several threads."""
+
+    def __init__(self, descriptor: int, directory_mode: int) -> None:
+        """Work below an open folder; new folders get this mode."""
+        self._root = descriptor
+        self._directory_mode = directory_mode
+
+    def status(self, parts: Sequence[str]) -> Optional[os.stat_result]:
+        """Return the status of what has this path; None if there is nothing.
+
+        Raises:
+            PathError: A folder on the path is no folder, or can't be entered.
+        """
+        try:
+            with self._folder(parts[:-1], create=False) as folder:
+                return os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _refuse(error)
+
+    @contextmanager
+    def opened(self, parts: Sequence[str]) -> Iterator[int]:
+        """Open a regular file for reading.
+
+        Raises:
+            PathError: It is no regular file, can't be read, or is gone.
+        """
+        try:
+            with self._folder(parts[:-1], create=False) as folder:
+                descriptor = os.open(
+                    parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
+                )
+        except OSError as error:
+            _refuse(error)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise PathError("it is no regular file")
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def temporary(self, parts: Sequence[str]) -> Iterator[Temporary]:
+        """Create a temporary file in the folder of this path, and the folder itself. It is removed unless it was moved.
+
+        Raises:
+            PathError: The system refuses.
+        """
+        try:
+            with self._folder(parts[:-1], create=True) as folder:
+                temporary = Temporary(folder, parts[-1])
+                try:
+                    yield temporary
+                finally:
+                    temporary.close()
+        except OSError as error:
+            _refuse(error)
+
+    @contextmanager
+    def _folder(self, parts: Sequence[str], *, create: bool) -> Iterator[int]:
+        current = os.dup(self._root)
+        try:
+            for part in parts:
+                below = self._below(current, part, create=create)
+                os.close(current)
+                current = below
+            yield current
+        finally:
+            os.close(current)
+
+    def _below(self, folder: int, name: str, *, create: bool) -> int:
+        try:
+            return os.open(name, _FOLDER, dir_fd=folder)
+        except FileNotFoundError:
+            if not create:
+                raise
+        with suppress(FileExistsError):
+            os.mkdir(name, self._directory_mode, dir_fd=folder)
+            os.fsync(folder)
+        return os.open(name, _FOLDER, dir_fd=folder)
+
+
+class Temporary:
+    """A new file that has no name of its own yet. Create it with `Tree.temporary`."""
+
+    def __init__(self, folder: int, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._temporary = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
+        self._named = False
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.descriptor = os.open(self._temporary, flags, 0o600, dir_fd=folder)
+
+    def take_name(self, mode: int, modified: float, *, replace: bool) -> None:
+        """Set mode and modification time, write everything to the disk, and give the file its name.
+
+        Args:
+            mode: Its permissions.
+            modified: Its modification time, in seconds since the epoch.
+            replace: Whether a file of this name is replaced.
+
+        Raises:
+            PathError: There is one in spite of `replace` being false, or the system refuses.
+        """
+        folder = self._folder
+        os.fchmod(self.descriptor, mode)
+        os.utime(self.descriptor, (modified, modified))
+        os.fsync(self.descriptor)
+        if replace:
+            os.rename(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
+        else:
+            os.link(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            os.unlink(self._temporary, dir_fd=folder)
+        self._named = True
+        os.fsync(folder)
+
+    def close(self) -> None:
+        """Close the file, and remove it if it has got no name."""
+        if not self._named:
+            with suppress(FileNotFoundError):
+                os.unlink(self._temporary, dir_fd=self._folder)
+        os.close(self.descriptor)
+
+
+def copy(source: int, target: int) -> None:
+    """Copy the content of an open file into another, from the beginning.
+
+    Raises:
+        OSError: The system refuses, as with a full disk.
+    """
+    offset = 0
+    while piece := os.pread(source, _COPY_BYTES, offset):
+        offset += len(piece)
+        write(target, piece)
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """Write all the data.
+
+    Raises:
+        OSError: The system refuses, as with a full disk.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def same_content(one: int, other: int) -> bool:
+    """Return whether two open files have the same content.
+
+    Raises:
+        OSError: One can't be read.
+    """
+    offset = 0
+    while True:
+        piece = os.pread(one, _COPY_BYTES, offset)
+        if piece != os.pread(other, _COPY_BYTES, offset):
+            return False
+        if not piece:
+            return True
+        offset += len(piece)
+
+
+def free_bytes(descriptor: int) -> int:
+    """Return how much room the calling user has on the file system of an open folder."""
+    there = os.fstatvfs(descriptor)
+    return there.f_bavail * there.f_frsize
+
+
+def become_owner(descriptor: int, dest: str) -> None:
+    """Give up the rights of root for those of a folder's owner, so that nothing that owner does can harm root's files.
+
+    Does nothing if the caller is not root, or if the folder is root's.
+
+    Raises:
+        FetchError: Root's rights can't be given up.
+    """
+    status = os.fstat(descriptor)
+    if os.geteuid() != 0 or status.st_uid == 0:
+        return
+    try:
+        os.setgroups([])
+        os.setresgid(status.st_gid, status.st_gid, status.st_gid)
+        os.setresuid(status.st_uid, status.st_uid, status.st_uid)
+    except OSError as error:
+        raise FetchError(f"can't work as the owner of {dest} ({error.strerror}); run the task as that user") from error
+
+
+_REASONS = {
+    errno.ELOOP: "a folder or file on its path is a symlink",
+    errno.ENOTDIR: "a file or symlink is where a folder is needed",
+    errno.EISDIR: "a folder has its name",
+    errno.EEXIST: "another program has created it in the meantime",
+    errno.ENAMETOOLONG: "its name is too long for the file system",
+    errno.ENXIO: "it is no regular file",
+}
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise PathError(_REASONS.get(error.errno or 0, error.strerror or str(error))) from error
