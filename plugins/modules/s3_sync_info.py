@@ -65,7 +65,7 @@ options:
     description:
       - Check only the objects of files that were sent, or whose exposure was set, after the run with this number
         (RV(last_run)), and check all of them, at their public address with GET. There is no walk and no listing, so
-        the time it needs depends on the number of these files.
+        the time it needs depends on the number of these files, and hardly on that of all files.
       - V(0) means the last but one complete run before the switch.
       - This needs the journal, as O(settled) does. RV(counts.missing) are objects that were sent and do not exist.
     type: int
