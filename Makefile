@@ -6,7 +6,7 @@ SUPPORT := tests/support
 STAGES := $(PYTHON) $(SUPPORT)/run_stages.py
 
 .PHONY: help setup demo demo-picture test quick lint types unit sanity integration molecule stores parsers build docs docs-site \
-	role-readme release benchmark benchmark-noop benchmark-feed benchmark-role store-minio store-rgw store-moto store-seaweedfs store-versitygw store-aws clean
+	role-readme release benchmark benchmark-check benchmark-noop benchmark-feed benchmark-role store-minio store-rgw store-moto store-seaweedfs store-versitygw store-aws clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ role-readme: ## write the generated part of the role's README anew
 benchmark: ## s3_sync against rclone, s5cmd, s3cmd and others, 12 minutes [ARGS='--rounds 1 --stores null'] (ARGS=--help)
 	@$(PYTHON) $(SUPPORT)/environments.py venv collections node-3.14 benchmark benchmark-collections
 	@.cache/venv/bin/python benchmarks/compare.py $(ARGS)
+
+benchmark-check: ## s3_sync_info against rclone check, with 100,000 files [ARGS='--files 10000'] (ARGS=--help)
+	@$(PYTHON) $(SUPPORT)/environments.py venv collections node-3.14 benchmark
+	@.cache/venv/bin/python benchmarks/check.py $(ARGS)
 
 benchmark-noop: ## an unchanged tree against a bare walk [FILES=1000000] [ARGS='--tree flat'] (ARGS=--help)
 	@$(PYTHON) $(SUPPORT)/environments.py venv collections node-3.14

@@ -25,11 +25,15 @@ def median(values: Iterable[float]) -> float:
 
 
 def machine() -> str:
-    """Return the date, and the processor, memory and kernel of this machine, in one line."""
+    """Return the date, the processor, memory and kernel of this machine, and how busy it was lately, in one line."""
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
-    return f"{today}, {cores} cores of {_processor()}, {memory:.0f} GiB, Linux {platform.release()}"
+    load = os.getloadavg()[2]
+    return (
+        f"{today}, {cores} cores of {_processor()}, {memory:.0f} GiB, Linux {platform.release()},"
+        f" load of {load:.1f} in the last 15 minutes"
+    )
 
 
 def first_line(words: Sequence[str | Path]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ _NODE = environments.CACHE / "node-3.14"
 NEWEST_PYTHON = _NODE / "bin" / "python"
 _PROGRAMS = environments.CACHE / "benchmark"
 _OURS = "ansible_collections.fediverse.mastodon_s3.plugins.modules.s3_sync"
+_OUR_CHECK = "ansible_collections.fediverse.mastodon_s3.plugins.modules.s3_sync_info"
 _COMMUNITY = "ansible_collections.community.aws.plugins.modules.s3_sync"
 
 
@@ -82,6 +83,17 @@ def ours(task: Upload, **options: Any) -> Command:
     return module(_OURS, "collections", arguments, task)
 
 
+def our_check(task: Upload) -> Command:
+    """Return the command of this collection's s3_sync_info with its default settings and requests as a visitor."""
+    arguments = {
+        "src": str(task.src),
+        "bucket": task.bucket,
+        "public_url": f"{task.store.endpoint_url}/{task.bucket}",
+        **task.store.module_options(),
+    }
+    return module(_OUR_CHECK, "collections", arguments, task)
+
+
 def _bare(task: Upload) -> Command:
     """Return the command of the minimal implementation in Python."""
     store = task.store
@@ -113,10 +125,19 @@ def _community(task: Upload) -> Command:
 
 def _rclone(task: Upload) -> Command:
     """Return the command of rclone: 64 transfers, no unnecessary requests, the same ACL and cache header as s3_sync."""
+    words = ["--transfers", "64", "--s3-no-head", "--s3-no-check-bucket"]
+    return _rclone_command("copy", task, [*words, "--header-upload", f"Cache-Control: {CACHE_CONTROL}"])
+
+
+def rclone_check(task: Upload) -> Command:
+    """Return the command of rclone that compares names and sizes of a tree and a bucket, with one listing."""
+    return _rclone_command("check", task, ["--size-only", "--fast-list"])
+
+
+def _rclone_command(name: str, task: Upload, options: Sequence[str]) -> Command:
     store = task.store
-    words: list[str | Path] = [_PROGRAMS / "bin" / "rclone", "copy", task.src, f"bench:{task.bucket}", "--config", ""]
-    words += ["--transfers", "64", "--checkers", "64", "--s3-no-head", "--s3-no-check-bucket", "--stats", "0"]
-    words += ["--header-upload", f"Cache-Control: {CACHE_CONTROL}"]
+    words: list[str | Path] = [_PROGRAMS / "bin" / "rclone", name, task.src, f"bench:{task.bucket}", "--config", ""]
+    words += ["--checkers", "64", "--stats", "0", *options]
     if store.ca_bundle:
         words += ["--ca-cert", store.ca_bundle]
     remote = {

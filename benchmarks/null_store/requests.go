@@ -234,7 +234,7 @@ func described(r *http.Request, sent payload) object {
 		one.etag = "null-store"
 	}
 	for name, values := range r.Header {
-		if strings.HasPrefix(name, "X-Amz-Meta-") {
+		if name == "Cache-Control" || strings.HasPrefix(name, "X-Amz-Meta-") {
 			if one.metadata == nil {
 				one.metadata = map[string]string{}
 			}

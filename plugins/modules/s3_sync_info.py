@@ -479,6 +479,7 @@ listable:
   sample: false
 """
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -511,6 +512,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.past_runs import last_run, sent_after
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.tree_walker import TreeWalker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     CACHE_CONTROL,
@@ -547,22 +549,24 @@ def _question(params: dict[str, Any], *, check_mode: bool) -> Question:
 
 def _run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     question = _question(params, check_mode=check_mode)
-    last = last_run(journal_path_from(params)) if params["settled"] else None
-    if last is not None:
-        question = replace(question, settled_before_ns=last.watermark_ns)
-    options = connection_options(params)
-    client = s3_client(replace(options, aws_config={**_PATIENCE, **options.aws_config}), max_pool_connections=THREADS)
-    store = Store(lambda: client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
-    source = Source(params["src"])
-    try:
-        if params["sent_after"] is None:
-            result = audit(question, source, store)
+    with ExitStack() as stack:
+        # First, while this process has no threads, no client and no journal.
+        walker = stack.enter_context(TreeWalker()) if params["sent_after"] is None else None
+        last = last_run(journal_path_from(params)) if params["settled"] else None
+        if last is not None:
+            question = replace(question, settled_before_ns=last.watermark_ns)
+        options = connection_options(params)
+        aws_config = {**_PATIENCE, **options.aws_config}
+        client = s3_client(replace(options, aws_config=aws_config), max_pool_connections=THREADS)
+        store = Store(lambda: client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
+        stack.callback(store.close)
+        source = Source(params["src"])
+        stack.callback(source.close)
+        if walker is not None:
+            result = audit(question, source, store, walker)
         else:
             with sent_after(journal_path_from(params), params["sent_after"], question.rules) as rows:
                 result = audit_sent(question, rows, source, store)
-    finally:
-        store.close()
-        source.close()
     listable = is_listable_by_everybody(options, params["bucket"])
     seen = [answer for answer in (result["listable"], listable) if answer is not None]
     return {**result, "last_run": last.number if last else None, "listable": any(seen) if seen else None}

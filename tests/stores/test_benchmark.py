@@ -61,15 +61,35 @@ def test_an_unchanged_tree(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_check(tmp_path):
+    done = run("check.py", "--files", "50", "--no-rclone", "--dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| 50 |")]
+    wall, cpu, memory, *rclone = (cell.strip() for cell in row.split("|")[3:-1])
+    assert float(wall) > 0
+    assert float(cpu) > 0
+    assert float(memory) > 10
+    assert not any(rclone)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_null_store_keeps_what_it_says(server):
     client = server.store.client()
-    client.put_object(Bucket="bench", Key="a b/ü+1.png", Body=b"12345", ACL="public-read", ContentType="image/png")
+    client.put_object(
+        Bucket="bench",
+        Key="a b/ü+1.png",
+        Body=b"12345",
+        ACL="public-read",
+        ContentType="image/png",
+        CacheControl="no-store",
+    )
     client.put_object(Bucket="bench", Key="c", Body=b"")
     assert [(found["Key"], found["Size"]) for found in client.list_objects_v2(Bucket="bench")["Contents"]] == [
         ("a b/ü+1.png", 5),
         ("c", 0),
     ]
-    assert client.head_object(Bucket="bench", Key="a b/ü+1.png")["ContentType"] == "image/png"
+    headers = client.head_object(Bucket="bench", Key="a b/ü+1.png")
+    assert (headers["ContentType"], headers["CacheControl"]) == ("image/png", "no-store")
     pages = client.get_paginator("list_objects_v2").paginate(Bucket="bench", PaginationConfig={"PageSize": 1})
     assert [len(page["Contents"]) for page in pages] == [1, 1]
     counts = server.counts()

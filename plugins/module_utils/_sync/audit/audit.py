@@ -35,6 +35,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.inspector import Inspection, Inspector
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.key_list import KeyList
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.pool import in_order
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.tree_walker import TreeWalker
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Entry, Row, RowState
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
@@ -72,8 +73,10 @@ class Question:
     extra_file: Optional[str] = None
 
 
-def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
+def audit(question: Question, source: Source, store: Store, walker: Optional[TreeWalker] = None) -> dict[str, Any]:
     """Return what tree and bucket have and lack, and the results of the checks, as in the module's result.
+
+    Without `walker`, this process walks the tree itself.
 
     Raises:
         S3Error: The bucket can't be listed.
@@ -88,8 +91,10 @@ def audit(question: Question, source: Source, store: Store) -> dict[str, Any]:
         extra = stack.enter_context(KeyList(question.extra_file)) if question.extra_file else None
         compared = Comparison(question.limit, on_extra=extra.add if extra else None)
         found = Findings(question.limit)
+        prefix_bytes = len(store.prefix.encode())
+        walk = walker.items if walker is not None else Tree
         subjects: Iterable[Subject] = compare(
-            pairs_of(Tree(source, prefix_bytes=len(store.prefix.encode())), store.listing()),
+            pairs_of(walk(source, prefix_bytes=prefix_bytes), store.listing()),
             question.rules,
             compared,
             now_ns=time.time_ns(),

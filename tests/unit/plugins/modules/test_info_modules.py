@@ -31,6 +31,8 @@ KEYS = {
     "endpoint_url": "http://127.0.0.1:1",
 }
 
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+
 
 @pytest.fixture
 def run(monkeypatch, capsys):
