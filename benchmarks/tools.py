@@ -159,6 +159,23 @@ def _s5cmd(task: Upload) -> Command:
     return Command([*words, f"{task.src}/", f"s3://{task.bucket}/"], _aws_environment(store))
 
 
+def _fast_s3(task: Upload) -> Command:
+    """Return the command of fast-s3 with its default settings: 256 requests at once in one process."""
+    store = task.store
+    options = {
+        "src": str(task.src),
+        "endpoint_url": store.endpoint_url,
+        "aws_access_key_id": store.access_key,
+        "aws_secret_access_key": store.secret_key,
+        "region_name": store.region,
+        "bucket_name": task.bucket,
+        "addressing_style": "path",
+    }
+    environment = {"SSL_CERT_FILE": store.ca_bundle} if store.ca_bundle else {}
+    program = Path(__file__).with_name("fast_s3_upload.py")
+    return Command([_PROGRAMS / "bin" / "python", program], environment, json.dumps(options))
+
+
 def _aws(task: Upload) -> Command:
     words: list[str | Path] = [_PROGRAMS / "bin" / "aws", "s3", "sync", task.src, f"s3://{task.bucket}"]
     words += ["--endpoint-url", task.store.endpoint_url, "--acl", "public-read", "--cache-control", CACHE_CONTROL]
@@ -208,6 +225,8 @@ def _galaxy_version(namespace: str, name: str) -> list[str | Path]:
     return [NEWEST_PYTHON, "-c", code, manifest]
 
 
+_FAST_S3_VERSION = "import importlib.metadata; print(importlib.metadata.version('fast-s3'))"
+
 OURS = Tool("fediverse.mastodon_s3.s3_sync", ours, [])
 RCLONE = Tool("rclone copy", _rclone, [_PROGRAMS / "bin" / "rclone", "version"])
 S5CMD = Tool("s5cmd sync", _s5cmd, [_s5cmd_program(), "version"])
@@ -216,6 +235,7 @@ ALL = (
     Tool("bare Python", _bare, []),
     RCLONE,
     S5CMD,
+    Tool("fast-s3 (no ACL, no cache header)", _fast_s3, [_PROGRAMS / "bin" / "python", "-c", _FAST_S3_VERSION]),
     Tool("s3cmd sync", _s3cmd, [_PROGRAMS / "bin" / "python", _PROGRAMS / "bin" / "s3cmd", "--version"], slow=True),
     Tool("aws s3 sync", _aws, [_PROGRAMS / "bin" / "aws", "--version"], slow=True),
     Tool("community.aws.s3_sync", _community, _galaxy_version("community", "aws"), slow=True, share=4),
