@@ -16,6 +16,8 @@ description:
   - A process must have been started after the file was edited. A reload of Puma counts as a start, but a new worker
     that an old Puma forks does not. Changes of the host's clock do not matter.
   - A variable in a process's environment overrides the env file. It is a fault if its value differs from the file.
+  - Also finds processes of the instance that belong to none of its services, such as C(tootctl) or a Rails console, see
+    RV(other_writers).
   - A container gets the variables of the file when it is created. They must be in its environment, unless the
     container contains the file itself.
   - Values of secret variables are never returned.
@@ -50,6 +52,20 @@ options:
     type: list
     elements: int
     default: []
+  units:
+    description:
+      - Names of the instance's systemd units of web, Sidekiq and streaming. Processes in their control groups are no
+        RV(other_writers).
+      - Without any, all web and Sidekiq processes count as the instance's services. Those in containers always do, and
+        so do those in O(pids).
+    type: list
+    elements: str
+    default: []
+  schedules:
+    description:
+      - Whether to look for timers and crontabs that run C(tootctl), see RV(schedules).
+    type: bool
+    default: false
   variables:
     description:
       - Names of the variables to compare with the env file.
@@ -178,6 +194,55 @@ other_processes:
   returned: success
   type: int
   sample: 0
+other_writers:
+  description:
+    - Ruby processes that run the instance's code, but belong to none of its services. They may write and delete media
+      with the settings with which they were started, until they end.
+    - Programs around them, such as a shell or C(sudo), are left out.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    pid:
+      description: PID of the process.
+      type: int
+      sample: 4711
+    command:
+      description: Its command line, with secrets masked.
+      type: str
+      sample: ruby bin/tootctl media remove --days 7
+    user:
+      description: Its user.
+      type: str
+      sample: mastodon
+    since:
+      description: When it was started, in UTC.
+      type: str
+      sample: "2026-11-30T03:00:01Z"
+    in_container:
+      description: Whether it runs in a container.
+      type: bool
+    message:
+      description: All of this in one line.
+      type: str
+      sample: "ruby bin/tootctl media remove --days 7 (process 4711 of mastodon, since 2026-11-30T03:00:01Z)"
+schedules:
+  description:
+    - Active systemd timers, and lines of crontabs, that run C(tootctl). Crontabs are C(/etc/crontab), those in
+      C(/etc/cron.d), and those of root and of the owner of O(root).
+    - Empty without O(schedules).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    source:
+      description: Name of the timer, or path of the crontab.
+      type: str
+      sample: /var/spool/cron/crontabs/mastodon
+    command:
+      description: What it runs, or the line of the crontab, with secrets masked.
+      type: str
+      sample: "@daily RAILS_ENV=production /home/mastodon/live/bin/tootctl media remove"
 moment:
   description: The current point in time, for O(since) of a later run.
   returned: success
@@ -198,6 +263,8 @@ moment:
 import os
 import time
 import typing as t
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -205,10 +272,14 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.erro
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.reader import read_document
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon import processes
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.moment import OPTIONS, Moment
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.other_writers import other_writers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.proof import DISPROVEN, judge
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.schedules import schedules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.variables import masked_command
 
 _PAUSE_SECONDS = 2.0
+# Exists only where systemd is the init system, see sd_booted(3)
+_BOOTED = "/run/systemd/system"
 
 
 def _moment(given: dict[str, t.Any] | None) -> Moment | None:
@@ -255,8 +326,27 @@ def _find_out(params: dict[str, t.Any]) -> dict[str, t.Any]:
             for process, restarted in aged
         ],
         "other_processes": others,
+        "other_writers": _other_writers(instance, params["units"]),
         "moment": moment.as_dict(),
     }
+
+
+def _other_writers(instance: processes.Instance, units: list[str]) -> list[dict[str, t.Any]]:
+    names = frozenset(name if name.endswith(".service") else f"{name}.service" for name in units)
+    now = datetime.now(timezone.utc)
+    found = []
+    for each in other_writers(instance, names):
+        since = (now - timedelta(seconds=each.seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        place = " in a container" if each.in_container else ""
+        message = f"{each.command} (process {each.pid} of {each.user}{place}, since {since})"
+        fields = {"pid": each.pid, "command": each.command, "user": each.user, "in_container": each.in_container}
+        found.append({**fields, "since": since, "message": message})
+    return found
+
+
+def _schedules(module: AnsibleModule) -> list[dict[str, str]]:
+    has_systemd = os.path.isdir(_BOOTED) and module.get_bin_path("systemctl")
+    return [asdict(each) for each in schedules(module.params["root"], module.run_command if has_systemd else None)]
 
 
 def main() -> None:
@@ -267,6 +357,8 @@ def main() -> None:
             "env_file": {"type": "path"},
             "domain": {"type": "str"},
             "pids": {"type": "list", "elements": "int", "default": []},
+            "units": {"type": "list", "elements": "str", "default": []},
+            "schedules": {"type": "bool", "default": False},
             "variables": {"type": "list", "elements": "str", "default": []},
             "since": {"type": "dict", "options": OPTIONS},
             "before_reverted_edit": {"type": "dict", "options": OPTIONS},
@@ -274,8 +366,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    module.run_command_environ_update = {"LANGUAGE": "C", "LC_ALL": "C.UTF-8"}
     try:
         result = _find_out_patiently(module.params)
+        result["schedules"] = _schedules(module) if module.params["schedules"] else []
     except DotenvReadError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)

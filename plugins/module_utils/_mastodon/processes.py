@@ -15,9 +15,9 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._boot_id import boot_id
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon import proc_files
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.moment import Moment
 
-_MOST_BYTES = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Titles that Puma and Sidekiq give themselves, such as `puma: cluster worker 0: 812 [live]`.
 _TITLES = ((re.compile(r"puma(?::| \d)"), "web"), (re.compile(r"sidekiq \d"), "sidekiq"))
@@ -118,13 +118,13 @@ def is_newer(
 def _all(proc: str, env_file: str) -> t.Iterator[tuple[Process, os.stat_result | None]]:
     """Yield every web and Sidekiq process of the host with its working folder, where that can be read."""
     randomised = _is_randomised(proc)
-    for folder in _folders(proc):
-        words = _words(folder)
+    for folder in proc_files.folders(proc):
+        words = proc_files.words_of(folder)
         kind = kind_of(words)
-        started = _started(_text(f"{folder}/stat"))
+        started = proc_files.started(proc_files.read_text(f"{folder}/stat"))
         if not kind or started is None:
             continue
-        in_container = _is_nested(_text(f"{folder}/status"))
+        in_container = proc_files.is_nested(proc_files.read_text(f"{folder}/status"))
         process = Process(
             pid=int(os.path.basename(folder)),
             kind=kind,
@@ -132,38 +132,25 @@ def _all(proc: str, env_file: str) -> t.Iterator[tuple[Process, os.stat_result |
             started=started,
             program=_program(folder, randomised=randomised),
             in_container=in_container,
-            environment=parse_environment(_bytes(f"{folder}/environ")),
-            reads_env_file=_has_file(f"{folder}/cwd", env_file, in_container=in_container),
+            environment=parse_environment(proc_files.read_data(f"{folder}/environ")),
+            reads_env_file=proc_files.has_file(f"{folder}/cwd", env_file, in_container=in_container),
         )
-        yield process, _stat(f"{folder}/cwd")
-
-
-def _folders(proc: str) -> list[str]:
-    """Return the folders of all processes, by number."""
-    try:
-        names = [name for name in os.listdir(proc) if name.isdigit()]
-    except OSError:
-        return []
-    return [f"{proc}/{name}" for name in sorted(names, key=int)]
+        yield process, proc_files.status_of(f"{folder}/cwd")
 
 
 def _ruby_folders(proc: str) -> t.Iterator[str]:
-    for folder in _folders(proc):
-        words = _words(folder)
+    for folder in proc_files.folders(proc):
+        words = proc_files.words_of(folder)
         if words and (kind_of(words) or _RUBY.match(os.path.basename(words[0]))):
             yield folder
 
 
-def _words(folder: str) -> list[str]:
-    return [word for word in _text(f"{folder}/cmdline").split("\0") if word]
-
-
 def _is_randomised(proc: str) -> bool:
-    return _text(f"{proc}/sys/kernel/randomize_va_space").strip() in ("1", "2")
+    return proc_files.read_text(f"{proc}/sys/kernel/randomize_va_space").strip() in ("1", "2")
 
 
 def _program(folder: str, *, randomised: bool) -> str:
-    auxiliary = _bytes(f"{folder}/auxv") if randomised else b""
+    auxiliary = proc_files.read_data(f"{folder}/auxv") if randomised else b""
     return hashlib.sha256(auxiliary).hexdigest()[:16] if auxiliary else ""
 
 
@@ -201,7 +188,7 @@ def _belongs(process: Process, cwd: os.stat_result | None, instance: Instance) -
     if process.pid in instance.pids:
         return True
     if not process.in_container:
-        root = _stat(instance.root)
+        root = proc_files.status_of(instance.root)
         return process.reads_env_file or (cwd is not None and root is not None and os.path.samestat(cwd, root))
     if process.reads_env_file:
         return True
@@ -230,50 +217,3 @@ def _groups(process: Process, proc: str) -> list[str]:
         with contextlib.suppress(OSError):
             groups.append(os.readlink(f"{proc}/{process.pid}/ns/pid"))
     return groups
-
-
-def _started(stat_line: str) -> int | None:
-    try:
-        return int(stat_line.rpartition(")")[2].split()[19])
-    except (LookupError, ValueError):
-        return None
-
-
-def _is_nested(status: str) -> bool:
-    """Return whether a process has PIDs in several of the PID namespaces that are visible from here."""
-    for line in status.splitlines():
-        if line.startswith("NSpid:"):
-            return len(line.split()) > 2
-    return False
-
-
-def _has_file(cwd: str, env_file: str, *, in_container: bool) -> bool:
-    """Return whether the env file is in a process's working folder, perhaps through a link, as in release folders."""
-    if not env_file:
-        return False
-    path = os.path.join(cwd, os.path.basename(env_file))
-    try:
-        # A link in a container leads somewhere else from here.
-        found = os.lstat(path) if in_container else os.stat(path)
-        return os.path.samestat(found, os.stat(env_file))
-    except OSError:
-        return False
-
-
-def _stat(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except OSError:
-        return None
-
-
-def _bytes(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(_MOST_BYTES)
-    except OSError:
-        return b""
-
-
-def _text(path: str) -> str:
-    return _bytes(path).decode("utf-8", "replace")

@@ -58,6 +58,7 @@ NO_VENV = json.dumps({"boto3": "", "venv": False})
 FACTS = {"python": {"executable": "/usr/bin/python3", "version_info": [3, 10, 12]}, "os_family": "Debian"}
 FOUND = "{{ %s | selectattr('failed') | map(attribute='message') | list }}"
 COUNT = {"count": 1, "bytes": 1}
+WRITERS = [{"message": "tootctl (process 7)"}, {"message": "ruby x"}]
 
 
 def probed(**variables):
@@ -269,6 +270,37 @@ CASES = {
             "__mastodon_s3_address_check": {"endpoint_problems": []},
         },
         ['["", "none"]'],
+        [],
+    ),
+    "other writers": (
+        "{{ [__mastodon_s3_plan_writers, __mastodon_s3_plan_schedules, __mastodon_s3_writers_problem] }}",
+        {
+            "__mastodon_s3_processes_now": {
+                "other_writers": WRITERS,
+                "schedules": [{"source": "clean.timer", "command": "bin/tootctl"}, {"source": "/c", "command": "* x"}],
+            },
+            "__mastodon_s3_writers_now": {"other_writers": WRITERS},
+        },
+        [
+            "for 300 seconds (mastodon_s3_other_writers_timeout), and then fails: tootctl (process 7); ruby x",
+            "until after the switch: clean.timer: bin/tootctl; /c: * x",
+            "after the switch: tootctl (process 7); ruby x. The play waited for 300 seconds",
+        ],
+        [],
+    ),
+    "no other writers": (
+        "{{ [__mastodon_s3_plan_writers, __mastodon_s3_plan_schedules, __mastodon_s3_service_units] }}",
+        {
+            "__mastodon_s3_processes_now": {"other_writers": [], "schedules": []},
+            "__mastodon_s3_instance": {**INSTANCE, "units": [{"name": "streaming@4000.service", "kind": "streaming"}]},
+        },
+        ['["", "", ["mastodon-web.service", "mastodon-sidekiq.service", "streaming@4000.service"]]'],
+        [],
+    ),
+    "services that a command restarts": (
+        "{{ __mastodon_s3_service_units }}",
+        {"mastodon_s3_restart_command": "docker compose up -d"},
+        ["[]"],
         [],
     ),
     "prices that are a list": (
