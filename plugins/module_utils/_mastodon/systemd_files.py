@@ -21,7 +21,7 @@ def environment_lines(text: str) -> dict[str, int | None]:
     """
     lines: dict[str, int | None] = {}
     section = ""
-    for number, content in _logical_lines(text):
+    for number, content in logical_lines(text):
         header = _SECTION.match(content)
         if header:
             section = header["name"]
@@ -38,7 +38,7 @@ def environment_lines(text: str) -> dict[str, int | None]:
     return lines
 
 
-def _logical_lines(text: str) -> list[tuple[int, str]]:
+def logical_lines(text: str) -> list[tuple[int, str]]:
     """Return a unit file's lines with their numbers, with continued lines joined and without comments."""
     lines: list[tuple[int, str]] = []
     pending = ""

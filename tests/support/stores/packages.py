@@ -81,12 +81,35 @@ def openssh() -> None:
     _from_debian("OpenSSH", ("ssh", "sshd"), ("openssh-client", "openssh-server"))
 
 
-def _from_debian(title: str, programs: t.Sequence[str], packages: t.Sequence[str]) -> None:
-    if not _missing(programs):
+def ruby() -> None:
+    """Make sure that there is Ruby with the AWS SDK that Mastodon uses. As root on Debian, install them.
+
+    Raises ProgramMissingError.
+    """
+    _from_debian("Ruby", ("ruby",), ("ruby", "ruby-aws-sdk-s3"), _missing_in_ruby)
+
+
+def _missing_in_ruby(programs: t.Sequence[str]) -> list[str]:
+    found = _missing(programs)
+    if found:
+        return found
+    command = [programs[0], "-e", "require 'aws-sdk-s3'"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return ["aws-sdk-s3"] if done.returncode else []
+
+
+def _from_debian(
+    title: str,
+    programs: t.Sequence[str],
+    packages: t.Sequence[str],
+    missing: t.Callable[[t.Sequence[str]], list[str]] | None = None,
+) -> None:
+    missing = missing or _missing
+    if not missing(programs):
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ProgramMissingError(
-            f"{title}'s programs {', '.join(_missing(programs))} are missing. As root on Debian 12 or 13: apt-get"
+            f"{title}'s programs {', '.join(missing(programs))} are missing. As root on Debian 12 or 13: apt-get"
             f" install --no-install-recommends {' '.join(packages)}"
         )
     log = CACHE / "logs" / f"{title.lower()}-install.log"
@@ -94,7 +117,7 @@ def _from_debian(title: str, programs: t.Sequence[str], packages: t.Sequence[str
     # The same lock as other parts of the tests that install packages.
     with Path("/tmp/apt.lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _missing(programs):
+        if not missing(programs):
             return
         _say(f"installing {title} ...")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -103,9 +126,9 @@ def _from_debian(title: str, programs: t.Sequence[str], packages: t.Sequence[str
         patiently = ("-o", "DPkg::Lock::Timeout=600")
         install = ["apt-get", *patiently, "install", "-y", "-qq", "--no-install-recommends", *packages]
         _logged(install, log, quiet, f"{title} could not be installed")
-    if _missing(programs):
+    if missing(programs):
         raise ProgramMissingError(
-            f"{title}'s packages were installed, but {', '.join(_missing(programs))} are still missing; see {log}"
+            f"{title}'s packages were installed, but {', '.join(missing(programs))} are still missing; see {log}"
         )
 
 

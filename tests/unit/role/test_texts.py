@@ -15,6 +15,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from trial_texts import CASES as TRIAL_CASES
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "mastodon_s3"
 SECRET = {"value": None, "secret": True, "empty": False, "dynamic": False, "path": "/live/.env.production"}
@@ -272,6 +273,7 @@ CASES = {
         ['["", "none"]'],
         [],
     ),
+    **TRIAL_CASES,
     "other writers": (
         "{{ [__mastodon_s3_plan_writers, __mastodon_s3_plan_schedules, __mastodon_s3_writers_problem] }}",
         {

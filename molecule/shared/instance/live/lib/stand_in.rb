@@ -9,6 +9,7 @@ module StandIn
   autoload :Keys, 'stand_in/keys'
   autoload :Ledger, 'stand_in/ledger'
   autoload :Media, 'stand_in/media'
+  autoload :Paperclip, 'stand_in/paperclip'
   autoload :Pictures, 'stand_in/pictures'
   autoload :Queue, 'stand_in/queue'
   autoload :Worker, 'stand_in/worker'

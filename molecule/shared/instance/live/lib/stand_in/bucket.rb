@@ -43,6 +43,8 @@ module StandIn
       @public_root = public_root
     end
 
+    attr_reader :bucket, :permission, :public_root
+
     def name
       'bucket'
     end
