@@ -124,12 +124,13 @@ def main() -> int:
     except (BenchmarkError, stores.StoreError, environments.SetupError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
-    head = ["files", "folders", "rclone check s", "s3_sync_info s", "ratio", "ratio of CPU"]
-    head += ["rclone check MiB", "s3_sync_info MiB"]
-    python, rclone = tables.first_line([arguments.python, "--version"]), tables.first_line(tools.RCLONE.version)
-    text = (
-        f"{tables.machine()}; {python}; {rclone}; medians of {arguments.rounds} rounds.\n\n{tables.table(head, rows)}"
-    )
+    head = ["files", "folders", *(f"{name} {unit}" for name in NAMES for unit in ("s", "CPU s", "MiB"))]
+    head += ["ratio", "ratio of CPU"]
+    versions = [tables.first_line([arguments.python, "--version"])]
+    if arguments.rclone:
+        versions.append(tables.first_line(tools.RCLONE.version))
+    about = f"{tables.machine()}; {'; '.join(versions)}; medians of {arguments.rounds} rounds."
+    text = f"{about}\n\n{tables.table(head, rows)}"
     print(f"\n{text}")
     if arguments.write:
         tables.write_section("check", text)

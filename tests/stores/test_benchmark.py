@@ -65,6 +65,13 @@ def test_a_check(tmp_path):
     done = run("check.py", "--files", "50", "--no-rclone", "--dir", tmp_path)
     assert done.returncode == 0, done.stderr
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("| 50 |")]
+    (head,) = [line for line in done.stdout.splitlines() if line.startswith("| files |")]
+    assert [cell.strip() for cell in head.split("|")[3:6]] == [
+        "s3_sync_info s",
+        "s3_sync_info CPU s",
+        "s3_sync_info MiB",
+    ]
+    assert head.count("|") == row.count("|")
     wall, cpu, memory, *rclone = (cell.strip() for cell in row.split("|")[3:-1])
     assert float(wall) > 0
     assert float(cpu) > 0
