@@ -191,6 +191,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import Bucket, Contents
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.options import (
     fetch_argument_spec,
@@ -218,9 +219,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 
 
-def _store(params: dict[str, Any], options: ConnectionOptions, settings: Settings) -> Store:
-    make_client = partial(s3_client, options, max_pool_connections=settings.concurrency)
-    return Store(make_client, params["bucket"], key_prefix_from(params["key_prefix"]), acl=False)
+def _bucket(params: dict[str, Any], options: ConnectionOptions, settings: Settings) -> Bucket:
+    name, prefix = params["bucket"], key_prefix_from(params["key_prefix"])
+    store = Store(partial(s3_client, options, max_pool_connections=settings.concurrency), name, prefix, acl=False)
+    return Bucket(store, Contents(store.connect, name, prefix))
 
 
 def main() -> None:
@@ -233,7 +235,7 @@ def main() -> None:
         settings = settings_from(params, check_mode=module.check_mode)
         options = connection_options(params)
         key_prefix_from(params["key_prefix"])
-        report = run(settings, params["bucket"], partial(_store, params, options, settings))
+        report = run(settings, params["bucket"], partial(_bucket, params, options, settings))
     except S3Error as error:
         module.fail_json(msg=masking_below(params["private_prefixes"]).text(str(error)))
     except (FetchError, FileError, SyncError, Boto3MissingError, ConnectionOptionsError) as error:

@@ -10,13 +10,15 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.tree import write
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.bucket_client import BucketClient
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import NotFoundError, S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.translation import translate
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.objects import hides_digest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content.content import candidates_for, is_md5
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store, Stored, stored_as
 
 _PIECE_BYTES = 1 << 20
 _RANGE_BYTES = 8 << 20
@@ -28,6 +30,43 @@ class DamagedError(Exception):
     """What arrived is not what the store reports. The text says what differs."""
 
 
+class Contents:
+    """Reads the contents of a bucket's objects below a key prefix. Safe for several threads."""
+
+    def __init__(self, make_client: Callable[[], Any], bucket: str, prefix: str) -> None:
+        """Send requests through the boto3 client that `make_client` returns."""
+        self._call = BucketClient(make_client, bucket)
+        self._prefix = prefix
+
+    def get(self, key: str, first: int = 0, length: Optional[int] = None, etag: str = "") -> tuple[Stored, Any]:
+        """Return what the store reports about an object, and botocore's stream of its content, which must be closed.
+
+        Args:
+            key: The object.
+            first: Where the content begins, if there is a `length`.
+            length: How many bytes; None: all.
+            etag: Fail if the object has another ETag by now.
+
+        Raises:
+            S3Error: The store does not send it.
+        """
+        arguments = {"IfMatch": f'"{etag}"'} if etag else {}
+        if length is not None:
+            arguments["Range"] = f"bytes={first}-{first + length - 1}"
+        answer = self._call("GetObject", "get_object", Key=self._prefix + key, **arguments)
+        whole = str(answer.get("ContentRange", "")).rpartition("/")[2] or str(answer.get("ContentLength", ""))
+        encrypted = hides_digest(str(answer.get("ServerSideEncryption", "")), "SSECustomerAlgorithm" in answer)
+        size = int(whole) if whole.isdigit() else None
+        return stored_as(str(answer.get("ETag", "")), encrypted, size), answer["Body"]
+
+
+class Bucket(NamedTuple):
+    """A bucket: its objects, and their contents."""
+
+    store: Store
+    contents: Contents
+
+
 class Download(NamedTuple):
     """A complete download: its size in bytes, and whether a checksum proves it."""
 
@@ -35,14 +74,14 @@ class Download(NamedTuple):
     verified: bool
 
 
-def download(store: Store, key: str, size: int, descriptor: int) -> Download:
+def download(contents: Contents, key: str, size: int, descriptor: int) -> Download:
     """Write an object's content to an open file.
 
     An ETag that is no checksum of the content, although it looks like one, is made up by the store. Then two downloads
     with the same content are enough.
 
     Args:
-        store: The bucket.
+        contents: The bucket's.
         key: The object.
         size: Its size in bytes as it was listed.
         descriptor: The file, which is written from its beginning.
@@ -58,7 +97,7 @@ def download(store: Store, key: str, size: int, descriptor: int) -> Download:
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         try:
-            received = _receive(store, key, size, descriptor)
+            received = _receive(contents, key, size, descriptor)
         except NotFoundError:
             raise
         except (S3Error, DamagedError):
@@ -81,10 +120,10 @@ class _Received(NamedTuple):
     proven: Optional[bool]
 
 
-def _receive(store: Store, key: str, size: int, descriptor: int) -> _Received:
+def _receive(contents: Contents, key: str, size: int, descriptor: int) -> _Received:
     # In pieces, as the clients refuse long responses, and as a connection that breaks then costs only one.
     length = _RANGE_BYTES if size > _RANGE_BYTES else None
-    stored, body = store.get(key, 0, length)
+    stored, body = contents.get(key, 0, length)
     total = stored.size or 0
     known = not stored.encrypted and (is_md5(stored.etag) or "-" in stored.etag)
     sums = candidates_for(stored.etag, total) if known else []
@@ -98,7 +137,7 @@ def _receive(store: Store, key: str, size: int, descriptor: int) -> _Received:
             write(descriptor, piece)
         if length is None or arrived >= total or arrived % length:
             break
-        _same, body = store.get(key, arrived, length, stored.etag)
+        _same, body = contents.get(key, arrived, length, stored.etag)
     if arrived != total:
         raise DamagedError(f"{arrived} of {total} bytes arrived")
     proven = any(each.told() == stored.etag for each in sums)

@@ -20,7 +20,11 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.decis
     next_step,
     parts_of,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import DamagedError, download
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import (
+    Bucket,
+    DamagedError,
+    download,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import (
     Fate,
     FetchError,
@@ -39,7 +43,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connecti
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.masking import Masking
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content.content import candidates_for, is_md5
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, Listed, Reason
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 
 _PRIVATE_MODE = 0o600
 _READ_BYTES = 1 << 20
@@ -51,10 +54,10 @@ _AHEAD = 4
 class Fetch:
     """A run for one bucket and one folder."""
 
-    def __init__(self, settings: Settings, store: Store, dest: int, replaced: int) -> None:
+    def __init__(self, settings: Settings, bucket: Bucket, dest: int, replaced: int) -> None:
         """Work on open folders: `dest` for the files, `replaced` for those that are replaced (in check mode, any)."""
         self._settings = settings
-        self._store = store
+        self._store, self._contents = bucket
         self._dest = dest
         self._tree = Tree(dest, settings.directory_mode)
         self._replaced = Tree(replaced, 0o700)
@@ -177,7 +180,7 @@ class Fetch:
     def _download(self, found: Listed, parts: Sequence[str], before: Optional[os.stat_result]) -> Outcome:
         """Download an object. `before` is the status of the file that it replaces."""
         with self._tree.temporary(parts) as temporary:
-            done = download(self._store, found.key, found.size, temporary.descriptor)
+            done = download(self._contents, found.key, found.size, temporary.descriptor)
             if before is not None:
                 with self._tree.opened(parts) as old:
                     if same_content(old, temporary.descriptor):

@@ -17,33 +17,33 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Callable, Union
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import Bucket
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.fetch import Fetch
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, Report, Settings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.tree import become_owner
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.walk import open_folder
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.child import tie_to
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def run(settings: Settings, bucket: str, make_store: Callable[[], Store]) -> Report:
+def run(settings: Settings, name: str, make_bucket: Callable[[], Bucket]) -> Report:
     """Fetch as the owner of `dest`.
 
     Args:
         settings: What to do.
-        bucket: The bucket's name, for the folder of replaced files.
-        make_store: Returns the store. It is called in the process that fetches.
+        name: The bucket's name, for the folder of replaced files.
+        make_bucket: Returns the bucket. It is called in the process that fetches.
 
     Raises:
         FetchError: The run can't begin, or its process was killed.
         FileError: A folder can't be opened, or others can change the folder for replaced files.
-        Exception: Whatever `make_store` and the run raise.
+        Exception: Whatever `make_bucket` and the run raise.
     """
-    with _opened(settings, bucket) as (dest, replaced):
+    with _opened(settings, name) as (dest, replaced):
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(settings, make_store, dest, replaced, theirs, os.getpid()))
+        process = context.Process(target=_work, args=(settings, make_bucket, dest, replaced, theirs, os.getpid()))
         process.start()
         theirs.close()
         result: Union[Report, Exception, None]
@@ -61,7 +61,7 @@ def run(settings: Settings, bucket: str, make_store: Callable[[], Store]) -> Rep
 
 def _work(
     settings: Settings,
-    make_store: Callable[[], Store],
+    make_bucket: Callable[[], Bucket],
     dest: int,
     replaced: int,
     result: Connection,
@@ -72,17 +72,17 @@ def _work(
         # Afterwards, since the kernel forgets it when a process changes its user.
         tie_to(parent)
         os.umask(0)
-        store = make_store()
+        bucket = make_bucket()
         try:
-            result.send(Fetch(settings, store, dest, replaced).run())
+            result.send(Fetch(settings, bucket, dest, replaced).run())
         finally:
-            store.close()
+            bucket.store.close()
     except Exception as error:  # noqa: BLE001 - the parent raises it
         result.send(error)
 
 
 @contextmanager
-def _opened(settings: Settings, bucket: str) -> Iterator[tuple[int, int]]:
+def _opened(settings: Settings, name: str) -> Iterator[tuple[int, int]]:
     with open_folder(settings.dest) as folder:
         real = f"{os.path.realpath(settings.replaced_dir)}/"
         if real.startswith(f"{folder.path.rstrip('/')}/"):
@@ -95,7 +95,7 @@ def _opened(settings: Settings, bucket: str) -> Iterator[tuple[int, int]]:
             if settings.check_mode:
                 yield dest, dest
                 return
-            replaced = _replaced_folder(settings.replaced_dir, bucket, os.fstat(dest))
+            replaced = _replaced_folder(settings.replaced_dir, name, os.fstat(dest))
             try:
                 yield dest, replaced
             finally:
@@ -104,16 +104,16 @@ def _opened(settings: Settings, bucket: str) -> Iterator[tuple[int, int]]:
             os.close(dest)
 
 
-def _replaced_folder(path: str, bucket: str, like: os.stat_result) -> int:
+def _replaced_folder(path: str, name: str, like: os.stat_result) -> int:
     """Return a folder that belongs to the owner of `dest`, inside of one that only the calling user can enter."""
     with open_folder(path, private=True, create=True) as folder:
         try:
-            os.mkdir(bucket, 0o700, dir_fd=folder.descriptor)
+            os.mkdir(name, 0o700, dir_fd=folder.descriptor)
         except FileExistsError:
             pass
         except OSError as error:
             raise FetchError(f"replaced_dir: {path} can't be written ({error.strerror})") from error
-        descriptor = os.open(bucket, _READABLE, dir_fd=folder.descriptor)
+        descriptor = os.open(name, _READABLE, dir_fd=folder.descriptor)
         if os.geteuid() == 0:
             os.fchown(descriptor, like.st_uid, like.st_gid)
         return descriptor

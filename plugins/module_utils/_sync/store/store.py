@@ -248,22 +248,6 @@ class Store:
         """Return the headers of an object; None if it is gone."""
         return self._requests().objects.head(self._name(key))
 
-    def get(self, key: str, first: int = 0, length: Optional[int] = None, etag: str = "") -> tuple[Stored, Any]:
-        """Return what the store reports about an object, and botocore's stream of its content, which must be closed.
-
-        Args:
-            key: The object.
-            first: Where the content begins, if there is a `length`.
-            length: How many bytes; None: all.
-            etag: Fail if the object has another ETag by now.
-        """
-        arguments = {"IfMatch": f'"{etag}"'} if etag else {}
-        if length is not None:
-            arguments["Range"] = f"bytes={first}-{first + length - 1}"
-        answer = self._call("GetObject", "get_object", Key=self._name(key), **arguments)
-        whole = str(answer.get("ContentRange", "")).rpartition("/")[2] or str(answer.get("ContentLength", ""))
-        return _stored(answer)._replace(size=int(whole) if whole.isdigit() else None), answer["Body"]
-
     def acl(self, key: str) -> Optional[Acl]:
         """Return the ACL of an object; None if it is gone."""
         return self._requests().objects.acl(self._name(key))
