@@ -2,7 +2,10 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the module s3_sync in the background on the host, and shows its progress on standard error."""
+"""Runs the module s3_sync in the background on the host, and shows its progress on standard error.
+
+With `repeat_until`, it repeats that until it is time to go on.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,16 @@ from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._job_status 
     status_command,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._progress import Meter, Timetable, duration
+from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._rounds import Rounds
 from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._variable_names import with_variable_names
+from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._waiting import (
+    Condition,
+    ConditionError,
+    Look,
+    condition,
+    look_command,
+    parsed_look,
+)
 
 display = Display()
 
@@ -66,6 +78,23 @@ class ActionModule(ActionBase):
     def _run(self) -> dict[str, Any]:
         self._token = ""
         self._lost_since: Optional[float] = None
+        self._waits = False
+        until = str(self._task.args.get("repeat_until") or "")
+        self._task.args = {name: value for name, value in self._task.args.items() if name != "repeat_until"}
+        if not until:
+            return self._round()
+        try:
+            waited_for = condition(until)
+        except ConditionError as error:
+            return {"failed": True, "msg": str(error)}
+        if self._task.async_val:
+            return {"failed": True, "msg": "repeat_until does not work with async. Remove one of them"}
+        if self._task.check_mode:
+            return self._round()
+        return Rounds(waited_for, self._host(), self._round, self._look, self._print).run()
+
+    def _round(self) -> dict[str, Any]:
+        self._waits = False
         if not self._shows():
             return dict(self._execute_module(task_vars=self._vars, wrap_async=self._task.async_val))
         while True:
@@ -95,6 +124,23 @@ class ActionModule(ActionBase):
                 " on the host's disk: use credentials_file"
             )
         return not secret
+
+    # Rounds until it is time to go on.
+
+    def _look(self, waited_for: Condition) -> Optional[Look]:
+        """Look at the host's clock and for the file; return None while the host can't be reached."""
+        self._waits = True
+        try:
+            answer = self._low_level_execute_command(look_command(waited_for.file))
+        except AnsibleConnectionFailure as error:
+            self._lost(error)
+            return None
+        look = parsed_look(answer["stdout"])
+        if look is None:
+            self._lost(AnsibleError(answer["stderr"].strip() or f"status {answer['rc']}"))
+        else:
+            self._found_again()
+        return look
 
     # Our own run.
 
@@ -214,10 +260,14 @@ class ActionModule(ActionBase):
         status = parsed_status(answer["stdout"], job)
         if status is None:
             self._lost(AnsibleError(answer["stderr"].strip() or f"status {answer['rc']}"))
-        elif self._lost_since is not None:
+        else:
+            self._found_again()
+        return status
+
+    def _found_again(self) -> None:
+        if self._lost_since is not None:
             self._print("connected again")
             self._lost_since = None
-        return status
 
     def _lost(self, error: AnsibleError) -> None:
         """Record that the connection failed.
@@ -226,23 +276,27 @@ class ActionModule(ActionBase):
             AnsibleConnectionFailure: It has been failing for too long.
         """
         now = time.monotonic()
+        continues = "" if self._waits else "; the run on the host continues"
         if self._lost_since is None:
             self._lost_since = now
-            self._print("the connection is lost, trying again; the run on the host continues")
+            self._print(f"the connection is lost, trying again{continues}")
         elif now - self._lost_since > _LOST_SECONDS:
+            attaches = continues and f"{continues}, and running the same task again attaches to it"
             raise AnsibleConnectionFailure(
-                f"no connection for {duration(now - self._lost_since)}; the run on the host continues, and running the"
-                f" same task again attaches to it: {error}"
+                f"no connection for {duration(now - self._lost_since)}{attaches}: {error}"
             ) from error
-        display.vvv(f"the run can't be watched: {error}")
+        display.vvv(f"the host can't be reached: {error}")
         if type(self._connection).reset is not ConnectionBase.reset:  # which only warns that it has no effect
             with suppress(AnsibleError):
                 self._connection.reset()
 
     def _print(self, text: str) -> None:
         """Show a line. Standard output is not used, because callbacks write there, some of them JSON."""
+        display.display(f"[{self._host()}] {text}", stderr=True)
+
+    def _host(self) -> str:
         host, other = self._vars.get("inventory_hostname", "?"), self._task.delegate_to
-        display.display(f"[{f'{host} -> {other}' if other else host}] {text}", stderr=True)
+        return f"{host} -> {other}" if other else str(host)
 
 
 def _secret_among(arguments: Mapping[str, Any]) -> str:

@@ -182,6 +182,18 @@ options:
         an async job would keep the secret on the host's disk.
     type: bool
     default: true
+  repeat_until:
+    description:
+      - Repeat the run every five minutes, or less often if it takes minutes, until this has happened, and then once
+        more. So the bucket is up to date at that moment. A run that fails in the meantime is only reported.
+      - A time such as V(03:30) means when it is that time next on the host, on the host's clock.
+      - An absolute path means when there is a file (or folder) with this name on the host. It may be there already. Use
+        a folder in which only root can create files.
+      - V(confirmed) means when a question on Ansible's terminal is answered with yes. The task fails if there is no
+        terminal. If the answer is no, the task does not fail, and RV(stopped) is V(declined).
+      - Waiting changes nothing on the host, so it can be interrupted at any time. It has no effect in check mode, and
+        can't be combined with C(async).
+    type: str
 extends_documentation_fragment:
   - fediverse.mastodon_s3.attributes
   - fediverse.mastodon_s3.attributes.actiongroup_s3
@@ -248,6 +260,14 @@ EXAMPLES = r"""
     aws_ca_bundle: /etc/ssl/private-ca.pem
     credentials_file: /home/mastodon/live/.env.production
     exposure: policy
+
+- name: Keep the bucket up to date until half past three at night
+  fediverse.mastodon_s3.s3_sync:
+    src: /home/mastodon/live/public/system
+    bucket: example-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    repeat_until: "03:30"
 """
 
 RETURN = r"""
@@ -322,8 +342,8 @@ complete:
   sample: true
 stopped:
   description:
-    - Why the run stopped early without a failure, V(time_limit) or V(request) (it got SIGTERM). Null if it did not. Run
-      the task again to continue.
+    - Why the run stopped early without a failure, V(time_limit), V(request) (it got SIGTERM) or V(declined) (the
+      question of O(repeat_until) was answered with no). Null if it did not. Run the task again to continue.
   returned: always
   type: str
   sample: null
@@ -489,6 +509,8 @@ def main() -> None:
     """Run the module."""
     arguments: dict[str, Any] = {**sync_argument_spec(), **connection_argument_spec()}
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
+    if module.params["repeat_until"]:
+        module.fail_json(msg="repeat_until needs the action plugin s3_sync of this collection, which did not run")
     try:
         settings = settings_from(module.params, check_mode=module.check_mode)
         for trouble in lower_priority(module.params["nice"], module.params["ionice"], module.run_command):

@@ -30,6 +30,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mountinfo i
 
 # While a feed rests, the kernel merges changes of the same name: a database that writes all the time costs little.
 REST_SECONDS = 0.1
+_LONGEST_POLL_SECONDS = 3600.0  # poll(2) refuses what does not fit into an int of milliseconds, 24 days
 _ANSWER_SECONDS = 5.0
 _WAITING = 8
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred
@@ -56,7 +57,7 @@ class Service:
                 now = time.monotonic()
                 poller = select.poll()
                 poller.register(self._listener, select.POLLIN)
-                wait = self._end - now
+                wait = min(self._end - now, _LONGEST_POLL_SECONDS)
                 if now >= rested:
                     poller.register(self._reader.descriptor, select.POLLIN)
                     poller.register(mounted, select.POLLPRI)  # see proc(5)

@@ -96,6 +96,7 @@ def sync_argument_spec() -> dict[str, dict[str, Any]]:
         "ionice": {"type": "str", "choices": list(IO_CLASSES)},
         "time_limit": {"type": "int"},
         "progress": {"type": "bool", "default": True},
+        "repeat_until": {"type": "str"},
     }
 
 

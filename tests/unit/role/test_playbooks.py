@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("playbook", ["migrate", "preflight", "rollback", "stop", "verify"])
+@pytest.mark.parametrize("playbook", ["copy", "migrate", "preflight", "rollback", "stop", "verify"])
 def test_tags_that_select_nothing_are_an_error(server, playbook):
     status, output = server.run(playbook, "--tags", "nightly")
     assert status != 0
@@ -77,4 +77,21 @@ def test_verify_refuses_before_it_writes_anything(server):
     assert status != 0
     assert "Mastodon does not use the bucket 'social-media', and no copy to it has been started" in output
     assert "Run the migrate playbook first" in output
+    assert not server.state.exists()
+
+
+def test_a_wait_that_can_not_end_is_refused_before_anything_changes(server):
+    status, output = server.run("migrate", mastodon_s3_confirm="true", mastodon_s3_switch_when="/no/such/now")
+    assert status != 0
+    assert "mastodon_s3_switch_when: the folder /no/such does not exist on this host" in output
+    assert "mastodon_s3_confirm and mastodon_s3_switch_when are both set" in output
+    assert "mastodon_s3_confirm is true, but there is no terminal to ask on" in output
+    assert not server.state.exists()
+
+
+def test_a_copy_without_a_terminal_ignores_the_question_before_the_switch(server):
+    """A nightly copy never switches. The store is the only problem that is left."""
+    _status, output = server.run("copy", mastodon_s3_confirm=True)
+    assert "no terminal" not in output
+    assert "can't use the store from the controller" in output
     assert not server.state.exists()

@@ -10,7 +10,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 
 from ansible_collections.fediverse.mastodon_s3.plugins.action import s3_sync
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import ENDED, Snapshot
@@ -231,3 +231,126 @@ def test_a_failure_of_the_module_is_not_mistaken_for_another_run(monkeypatch):
     failed = {"failed": True, "msg": "no such bucket"}
     host = ActionOnHost(monkeypatch, looks=[seen("-")], results=[failed])
     assert host.go() == failed
+
+
+class Waiting(ActionOnHost):
+    """The plugin with `repeat_until`. A round takes a second; the host's clock begins at 03:00:00."""
+
+    def __init__(self, monkeypatch, until, *, rounds=(), found_after=None, answers=(), lost=range(0), **task):
+        super().__init__(monkeypatch, {"src": "/x", "repeat_until": until}, **task)
+        self._rounds_left, self._answers = list(rounds), list(answers)
+        self._found_after, self._lost_at = found_after, lost
+        self.began, self.arguments, self.questions = [], [], []
+        monkeypatch.setattr(s3_sync.display, "prompt_until", self._prompt)
+
+    def _execute_module(self, module_name=None, module_args=None, task_vars=None, wrap_async=False):
+        raise AssertionError("a round is played")
+
+    def _round(self):
+        self.began.append(self.now - 1000)
+        self.arguments.append(dict(self._task.args))
+        self.now += 1
+        result = self._rounds_left.pop(0) if self._rounds_left else {**RESULT, "changed": False}
+        if isinstance(result, Exception):
+            raise result
+        return dict(result)
+
+    def _low_level_execute_command(self, cmd):
+        age = int(self.now - 1000)
+        if age in self._lost_at:
+            raise AnsibleConnectionFailure("no route")
+        found = self._found_after is not None and age >= self._found_after
+        clock = f"2026-12-01T{3 + age // 3600:02}:{age // 60 % 60:02}:{age % 60:02}"
+        return {"rc": 0, "stdout": f"s3_sync_wait {'found' if found else '-'} {clock} CET\n", "stderr": ""}
+
+    def _prompt(self, text, seconds):
+        self.questions.append(text)
+        answer = self._answers.pop(0) if self._answers else b""
+        if isinstance(answer, Exception):
+            raise answer
+        self.now += 2 if answer else seconds
+        return answer
+
+
+def test_rounds_go_on_until_a_time_of_day(monkeypatch):
+    host = Waiting(monkeypatch, "03:11", rounds=[{**RESULT, "changed": True}])
+    assert host.go() == {**RESULT, "changed": True}
+    assert host.began == [300, 601, 660], "the last one begins at 03:11"
+    assert host.arguments == [{"src": "/x"}] * 3, "the module does not get the option"
+    (text,) = host.texts()
+    assert text.startswith("[web1] waiting until 2026-12-01 03:11 CET on the host, in 11 min; the bucket is kept up to")
+
+
+def test_rounds_go_on_until_a_file_appears(monkeypatch):
+    host = Waiting(monkeypatch, "/run/now", found_after=415)
+    assert host.go()["changed"] is False
+    assert host.began[0] == 300
+    assert 415 <= host.began[1] < 430
+    assert "waiting until /run/now exists on the host" in host.texts()[0]
+    assert Waiting(monkeypatch, "/run/now", found_after=0).go() == {**RESULT, "changed": False}
+
+
+def test_a_round_that_fails_while_waiting_is_only_reported_but_the_last_one_counts(monkeypatch):
+    broken = {"failed": True, "msg": "the store does not answer"}
+    host = Waiting(monkeypatch, "03:11", rounds=[broken, AnsibleConnectionFailure("no route"), RESULT])
+    assert host.go() == RESULT
+    assert "[web1] this round failed, and the next one tries again: the store does not answer" in host.texts()
+    assert "[web1] this round failed, and the next one tries again: no route" in host.texts()
+    host = Waiting(monkeypatch, "03:11", rounds=[RESULT, RESULT, broken])
+    assert host.go() == {**broken, "changed": True}
+
+
+def test_a_time_that_was_slept_through_is_that_of_the_next_day(monkeypatch):
+    host = Waiting(monkeypatch, "03:11", rounds=[{"stopped": "request"}])
+    monkeypatch.setattr(s3_sync.time, "sleep", lambda _seconds: setattr(host, "now", host.now + 2 * 3600))
+    assert host.go() == {"changed": False, "stopped": "request"}
+    assert "[web1] 03:11 CET was missed by more than an hour" in host.texts()
+    assert "waiting until 2026-12-02 03:11 CET" in host.texts()[-1]
+
+
+def test_a_lost_connection_ends_the_waiting_only_if_it_stays_lost(monkeypatch):
+    host = Waiting(monkeypatch, "03:11", lost=range(310, 610))
+    host.go()
+    assert host.began[-1] == 660
+    assert "[web1] the connection is lost, trying again" in host.texts()
+    assert "[web1] connected again" in host.texts()
+    with pytest.raises(AnsibleConnectionFailure, match=r"no connection for 15 min: no route"):
+        Waiting(monkeypatch, "/run/now", lost=range(10, 9999)).go()
+
+
+def test_a_question_is_asked_again_after_each_round_until_it_is_answered_with_yes(monkeypatch):
+    host = Waiting(monkeypatch, "confirmed", answers=[b"", b"perhaps", b"", b" Yes "])
+    assert host.go() == {**RESULT, "changed": False}
+    assert host.began == [300, 601, 604]
+    assert len(host.questions) == 4
+    assert host.questions[0].startswith("[web1] The copy is up to date, and changes are sent every 5 min. Go on now?")
+
+
+@pytest.mark.parametrize("answer", [b"no", AnsiblePromptInterrupt("ctrl-c")])
+def test_no_ends_it_without_another_round(monkeypatch, answer):
+    host = Waiting(monkeypatch, "confirmed", answers=[answer])
+    result = host.go()
+    assert (result["stopped"], result.get("failed", False), host.began) == ("declined", False, [])
+
+
+@pytest.mark.parametrize(
+    ("until", "task", "said"),
+    [
+        ("25:00", {}, "mastodon_s3_switch_when: '25:00' is no time of day"),
+        ("confirmed", {}, "no terminal to ask on. Use one, or set mastodon_s3_switch_when to a time of day or a file"),
+        ("03:30", {"async_val": 60}, "does not work with async"),
+    ],
+)
+def test_what_can_not_be_waited_for_fails_at_once(monkeypatch, until, task, said):
+    host = Waiting(monkeypatch, until, answers=[AnsiblePromptNoninteractive("no")], **task)
+    names = {"repeat_until": "mastodon_s3_switch_when"}
+    result = host.run(task_vars={"ansible_role_name": "mastodon_s3", "__mastodon_s3_option_names": names})
+    assert result["failed"]
+    assert said in result["msg"]
+    assert host.began == []
+
+
+def test_nothing_waits_in_check_mode(monkeypatch):
+    host = Waiting(monkeypatch, "03:30", check_mode=True)
+    host.go()
+    assert host.began == [0]

@@ -33,7 +33,9 @@ def test_start_and_stop(run, options):
     foretold, _text = run(s3_sync_feed, check_mode=True, **options)
     assert (foretold["changed"], foretold["running"]) == (True, False)
     assert not os.path.exists(options["state_dir"])
-    first, _text = run(s3_sync_feed, **options)
+    month = 30 * 24 * 3600  # more milliseconds than poll(2) takes
+    first, _text = run(s3_sync_feed, time_limit=month, **options)
+    assert month - 60 < first["seconds_left"] <= month
     assert (first["changed"], first["running"], first["unit"], first["gap"]) == (True, True, None, None)
     assert first["file_systems"] == foretold["file_systems"]
     again, _text = run(s3_sync_feed, time_limit=1000, **options)
