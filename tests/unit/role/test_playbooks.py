@@ -89,9 +89,11 @@ def test_a_wait_that_can_not_end_is_refused_before_anything_changes(server):
     assert not server.state.exists()
 
 
-def test_a_copy_without_a_terminal_ignores_the_question_before_the_switch(server):
+@pytest.mark.parametrize("wait", [{"mastodon_s3_confirm": True}, {"mastodon_s3_switch_when": "03:30"}])
+def test_a_copy_without_a_terminal_ignores_the_question_before_the_switch(server, wait):
     """A nightly copy never switches. The store is the only problem that is left."""
-    _status, output = server.run("copy", mastodon_s3_confirm=True)
+    _status, output = server.run("copy", **wait)
     assert "no terminal" not in output
+    assert "neither a time" not in output
     assert "can't use the store from the controller" in output
     assert not server.state.exists()

@@ -196,8 +196,9 @@ def test_warnings_are_shown(world, tmp_path):
 
 
 def test_the_documentation_describes_the_arguments():
-    shared, own = yaml.safe_load(place.ModuleDocFragment.DOCUMENTATION), yaml.safe_load(s3_sync.DOCUMENTATION)
-    documented = {**shared["options"], **own["options"]}
+    fragments = place.ModuleDocFragment
+    texts = (fragments.DOCUMENTATION, fragments.SOURCE, s3_sync.DOCUMENTATION)
+    documented = {name: option for text in texts for name, option in yaml.safe_load(text)["options"].items()}
     spec = sync_argument_spec()
     assert set(documented) == set(spec)
     assert not set(spec) & set(connection_argument_spec())
