@@ -16,6 +16,7 @@ import jinja2
 import pytest
 import yaml
 from trial_texts import CASES as TRIAL_CASES
+from wait_texts import CASES as WAIT_CASES
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "mastodon_s3"
 SECRET = {"value": None, "secret": True, "empty": False, "dynamic": False, "path": "/live/.env.production"}
@@ -274,6 +275,7 @@ CASES = {
         [],
     ),
     **TRIAL_CASES,
+    **WAIT_CASES,
     "other writers": (
         "{{ [__mastodon_s3_plan_writers, __mastodon_s3_plan_schedules, __mastodon_s3_writers_problem] }}",
         {
@@ -350,15 +352,8 @@ def answers(tmp_path_factory):
     }
     (folder / "play.json").write_text(json.dumps([play]), encoding="utf-8")
     environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_HOME": str(folder / "home")}
-    command = [
-        sys.executable,
-        "-m",
-        "ansible",
-        "playbook",
-        "play.json",
-        "-e",
-        f"ansible_python_interpreter={sys.executable}",
-    ]
+    interpreter = f"ansible_python_interpreter={sys.executable}"
+    command = [sys.executable, "-m", "ansible", "playbook", "play.json", "-e", interpreter]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(zip(CASES, json.loads((folder / "answers").read_text(encoding="utf-8"))))
@@ -375,9 +370,8 @@ def test_conclusions_from_the_probe(answers, case):
 @pytest.mark.parametrize(("exposure", "touches"), [("acl", True), ("policy", True), ("open_bucket", False)])
 def test_the_bucket_policy_is_not_changed_with_open_bucket(exposure, touches):
     """Stores with this exposure have no policies, and answer such a request with an error."""
-    blocks = [
-        task for task in yaml.safe_load((ROLE / "tasks" / "probe.yml").read_text(encoding="utf-8")) if "block" in task
-    ]
+    tasks = yaml.safe_load((ROLE / "tasks" / "probe.yml").read_text(encoding="utf-8"))
+    blocks = [task for task in tasks if "block" in task]
     rules = [task for block in blocks for task in block["block"] if "fediverse.mastodon_s3.s3_bucket_rules" in task]
     assert len(rules) == 2
     environment = jinja2.Environment(autoescape=True)
