@@ -6,12 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
-
-from ansible.errors import AnsiblePromptNoninteractive
-from ansible.plugins.lookup import LookupBase
-from ansible.utils.display import Display
-
 DOCUMENTATION = r"""
 name: terminal
 short_description: Find out whether Ansible can ask a question
@@ -42,6 +36,12 @@ _raw:
   type: list
   elements: bool
 """
+
+from typing import Any, Optional
+
+from ansible.errors import AnsiblePromptNoninteractive
+from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
 
 display = Display()
 

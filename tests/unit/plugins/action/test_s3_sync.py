@@ -233,6 +233,13 @@ def test_a_failure_of_the_module_is_not_mistaken_for_another_run(monkeypatch):
     assert host.go() == failed
 
 
+def _given(answer):
+    """Return a played answer, or raise it if it is an error."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 class Waiting(ActionOnHost):
     """The plugin with `repeat_until`. A round takes a second; the host's clock begins at 03:00:00."""
 
@@ -251,9 +258,7 @@ class Waiting(ActionOnHost):
         self.arguments.append(dict(self._task.args))
         self.now += 1
         result = self._rounds_left.pop(0) if self._rounds_left else {**RESULT, "changed": False}
-        if isinstance(result, Exception):
-            raise result
-        return dict(result)
+        return dict(_given(result))
 
     def _low_level_execute_command(self, cmd):
         age = int(self.now - 1000)
@@ -266,8 +271,7 @@ class Waiting(ActionOnHost):
     def _prompt(self, text, seconds):
         self.questions.append(text)
         answer = self._answers.pop(0) if self._answers else b""
-        if isinstance(answer, Exception):
-            raise answer
+        _given(answer)
         self.now += 2 if answer else seconds
         return answer
 
