@@ -17,6 +17,8 @@ from pathlib import Path
 
 import environments
 import workspace
+from stores import ProgramMissingError
+from stores.packages import file_systems
 
 CACHE = environments.CACHE
 UNIT = "tests/unit/plugins"
@@ -33,6 +35,8 @@ def run(name: str, words: list[str]) -> int:
     environments.ensure(environment)
     environments.ensure("collections")
     if name in NODES:
+        if environments.in_ci():
+            file_systems()
         path = [CACHE / name / "payload", CACHE / "collections"]
         wanted = [
             f"{UNIT}/{kind}" for kind in ("module_utils", "modules") if (environments.ROOT / UNIT / kind).is_dir()
@@ -101,6 +105,9 @@ def main() -> int:
         return run(name, words)
     except environments.SetupError as error:
         return environments.complain("unit.py", error)
+    except ProgramMissingError as error:
+        print(f"unit.py: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -81,6 +81,15 @@ def openssh() -> None:
     _from_debian("OpenSSH", ("ssh", "sshd"), ("openssh-client", "openssh-server"))
 
 
+def file_systems() -> None:
+    """Make sure that the file systems of tests can be made. As root on Debian, install their programs.
+
+    Raises ProgramMissingError.
+    """
+    programs = ("mkfs.ext4", "mkfs.xfs", "mkfs.btrfs")
+    _from_debian("File systems", programs, ("e2fsprogs", "xfsprogs", "btrfs-progs"))
+
+
 def ruby() -> None:
     """Make sure that there is Ruby with the AWS SDK that Mastodon uses. As root on Debian, install them.
 
@@ -112,7 +121,7 @@ def _from_debian(
             f"{title}'s programs {', '.join(missing(programs))} are missing. As root on Debian 12 or 13: apt-get"
             f" install --no-install-recommends {' '.join(packages)}"
         )
-    log = CACHE / "logs" / f"{title.lower()}-install.log"
+    log = CACHE / "logs" / f"{title.lower().replace(' ', '-')}-install.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # The same lock as other parts of the tests that install packages.
     with Path("/tmp/apt.lock").open("w", encoding="ascii") as lock:
