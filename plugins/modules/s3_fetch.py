@@ -192,7 +192,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import Bucket, Contents
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, Settings
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, FetchSettings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.options import (
     fetch_argument_spec,
     settings_from,
@@ -219,7 +219,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 
 
-def _bucket(params: dict[str, Any], options: ConnectionOptions, settings: Settings) -> Bucket:
+def _bucket(params: dict[str, Any], options: ConnectionOptions, settings: FetchSettings) -> Bucket:
     name, prefix = params["bucket"], key_prefix_from(params["key_prefix"])
     store = Store(partial(s3_client, options, max_pool_connections=settings.concurrency), name, prefix, acl=False)
     return Bucket(store, Contents(store.connect, name, prefix))

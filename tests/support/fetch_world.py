@@ -9,7 +9,7 @@ from io import BytesIO
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import Bucket
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.fetch import Fetch
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import Settings
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchSettings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import NotFoundError, S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.acl import Acl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, Listed
@@ -89,7 +89,7 @@ class World:
             "concurrency": 4,
             "limit": 5,
         }
-        return Settings(rules=rules, check_mode=check_mode, **{**given, **others})
+        return FetchSettings(rules=rules, check_mode=check_mode, **{**given, **others})
 
     def run(self, **options):
         dest, replaced = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (self.dest, self.replaced))

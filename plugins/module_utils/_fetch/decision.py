@@ -23,7 +23,7 @@ class UnusableKeyError(Exception):
     """A key that can't be the path of a file below a folder. The text says why."""
 
 
-class Step(str, Enum):
+class Decision(str, Enum):
     """What comes next for an object."""
 
     FETCH = "fetch"  # there is no file
@@ -58,17 +58,17 @@ def parts_of(key: str) -> list[str]:
     return parts
 
 
-def next_step(found: Listed, status: Optional[os.stat_result]) -> Step:
+def decide(found: Listed, status: Optional[os.stat_result]) -> Decision:
     """Return what to do with an object, given the status of the file with its name (None: there is nothing)."""
     if status is None:
-        return Step.FETCH
+        return Decision.FETCH
     if not stat.S_ISREG(status.st_mode):
-        return Step.REFUSE
+        return Decision.REFUSE
     if status.st_size == found.size:
-        return Step.NOTHING if int(found.modified) == status.st_mtime_ns // 10**9 else Step.COMPARE
-    return if_different(found, status)
+        return Decision.NOTHING if int(found.modified) == status.st_mtime_ns // 10**9 else Decision.COMPARE
+    return decide_by_age(found, status)
 
 
-def if_different(found: Listed, status: os.stat_result) -> Step:
+def decide_by_age(found: Listed, status: os.stat_result) -> Decision:
     """Return what to do with an object whose content differs from that of its file: the newer one stays."""
-    return Step.REPLACE if found.modified > status.st_mtime_ns / 10**9 else Step.LEAVE
+    return Decision.REPLACE if found.modified > status.st_mtime_ns / 10**9 else Decision.LEAVE

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Callable, NamedTuple, Optional
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.tree import write
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.destination import write
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.bucket_client import BucketClient
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import NotFoundError, S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.translation import translate
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.objects.objects import hides_digest
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content.content import candidates_for, is_md5
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store, Stored, stored_as
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store, Stored, stored_of
 
 _PIECE_BYTES = 1 << 20
 _RANGE_BYTES = 8 << 20
@@ -55,9 +54,7 @@ class Contents:
             arguments["Range"] = f"bytes={first}-{first + length - 1}"
         answer = self._call("GetObject", "get_object", Key=self._prefix + key, **arguments)
         whole = str(answer.get("ContentRange", "")).rpartition("/")[2] or str(answer.get("ContentLength", ""))
-        encrypted = hides_digest(str(answer.get("ServerSideEncryption", "")), "SSECustomerAlgorithm" in answer)
-        size = int(whole) if whole.isdigit() else None
-        return stored_as(str(answer.get("ETag", "")), encrypted, size), answer["Body"]
+        return stored_of(answer)._replace(size=int(whole) if whole.isdigit() else None), answer["Body"]
 
 
 class Bucket(NamedTuple):

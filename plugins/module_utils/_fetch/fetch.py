@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.decision import (
-    Step,
+    Decision,
     UnusableKeyError,
-    if_different,
-    next_step,
+    decide,
+    decide_by_age,
     parts_of,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.destination import (
+    Destination,
+    PathError,
+    copy,
+    free_bytes,
+    same_content,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import (
     Bucket,
@@ -28,42 +33,41 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.downl
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import (
     Fate,
     FetchError,
-    Outcome,
-    Report,
-    Settings,
+    FetchOutcome,
+    FetchReport,
+    FetchSettings,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.tree import (
-    PathError,
-    Tree,
-    copy,
-    free_bytes,
-    same_content,
-)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.errors import FileError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import NotFoundError, S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.masking import Masking
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content.content import candidates_for, is_md5
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.audit.pool import in_order
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.content.content import (
+    ContentUnknownError,
+    is_same,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, Listed, Reason
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.source import Source
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.walk import entry_of
 
 _PRIVATE_MODE = 0o600
-_READ_BYTES = 1 << 20
 # After so many failures in a row, the others would fail too.
 _MOST_FAILURES = 50
-_AHEAD = 4
 
 
 class Fetch:
     """A run for one bucket and one folder."""
 
-    def __init__(self, settings: Settings, bucket: Bucket, dest: int, replaced: int) -> None:
+    def __init__(self, settings: FetchSettings, bucket: Bucket, dest: int, replaced: int) -> None:
         """Work on open folders: `dest` for the files, `replaced` for those that are replaced (in check mode, any)."""
         self._settings = settings
         self._store, self._contents = bucket
         self._dest = dest
-        self._tree = Tree(dest, settings.directory_mode)
-        self._replaced = Tree(replaced, 0o700)
+        self._source = Source.inherited(settings.dest, dest)
+        self._files = Destination(dest, settings.directory_mode)
+        self._replaced = Destination(replaced, 0o700)
         self._masking = Masking(settings.rules.masked, settings.rules.private_prefixes)
 
-    def run(self) -> Report:
+    def run(self) -> FetchReport:
         """Fetch all objects that are wanted.
 
         Raises:
@@ -72,20 +76,21 @@ class Fetch:
             SyncError: The store's listing is in no order.
         """
         self._check_room()
-        report = Report()
-        failures = 0
-        for outcome in self._outcomes():
+        report = FetchReport()
+        first, failures = "", 0
+        for outcome in in_order(self._handle, self._wanted(), self._settings.concurrency):
             report.add(outcome, self._settings)
             failures = failures + 1 if outcome.fate is Fate.FAILED else 0
+            if failures and not first:
+                first = f"{self._settings.rules.masked(outcome.key)}: {outcome.reason}"
             if failures == _MOST_FAILURES:
                 report.error = f"stopped after {failures} failures in a row. The last one: {outcome.reason}"
                 break
         failed = report.counts[Fate.FAILED.value]
         if report.error is None and failed:
-            first = report.examples.get(Fate.FAILED.value, [{"key": "", "reason": ""}])[0]
             report.error = (
-                f"{failed} objects could not be fetched, all others are done. The first one: {first['key']}:"
-                f" {first['reason']}. Fix the cause and run the task again"
+                f"{failed} objects could not be fetched, all others are done. The first one: {first}."
+                " Fix the cause and run the task again"
             )
         return report
 
@@ -106,10 +111,10 @@ class Fetch:
             if not self._is_in_scope(found.key):
                 continue
             try:
-                if next_step(found, self._tree.status(parts_of(found.key))) in (Step.FETCH, Step.REPLACE):
+                if decide(found, self._files.status(parts_of(found.key))) in (Decision.FETCH, Decision.REPLACE):
                     needed += found.size
-            except (UnusableKeyError, PathError):
-                continue
+            except (UnusableKeyError, PathError, OSError):
+                continue  # reported when its turn comes
         free = free_bytes(self._dest)
         if needed > free:
             raise FetchError(
@@ -118,79 +123,63 @@ class Fetch:
                 " Nothing was written"
             )
 
-    def _outcomes(self) -> Iterator[Outcome]:
-        waiting: deque[Future[Outcome]] = deque()
-        with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="fetch") as pool:
-            try:
-                for found in self._wanted():
-                    waiting.append(pool.submit(self._handle, found))
-                    if len(waiting) >= self._settings.concurrency * _AHEAD:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
-
-    def _handle(self, found: Listed) -> Outcome:
+    def _handle(self, found: Listed) -> FetchOutcome:
         """Return what happened to an object. Errors concern only this one."""
         if not self._is_in_scope(found.key):
-            return Outcome(found.key, Fate.OUT_OF_SCOPE, found.size)
+            return FetchOutcome(found.key, Fate.OUT_OF_SCOPE, found.size)
         try:
             return self._fetch(found, parts_of(found.key))
         except UnusableKeyError as error:
-            return Outcome(found.key, Fate.REFUSED, found.size, f"the key has {error}")
+            return FetchOutcome(found.key, Fate.REFUSED, found.size, f"the key has {error}")
         except PathError as error:
-            return Outcome(found.key, Fate.REFUSED, found.size, str(error))
+            return FetchOutcome(found.key, Fate.REFUSED, found.size, str(error))
         except NotFoundError:
-            return Outcome(found.key, Fate.VANISHED, found.size)
-        except (S3Error, DamagedError, OSError) as error:
+            return FetchOutcome(found.key, Fate.VANISHED, found.size)
+        except (S3Error, DamagedError, FileError, OSError) as error:
             text = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-            return Outcome(found.key, Fate.FAILED, found.size, self._masking.text(text, found.key))
+            return FetchOutcome(found.key, Fate.FAILED, found.size, self._masking.text(text, found.key))
 
-    def _fetch(self, found: Listed, parts: Sequence[str]) -> Outcome:
-        status = self._tree.status(parts)
-        step = next_step(found, status)
-        if step is Step.REFUSE:
-            return Outcome(found.key, Fate.REFUSED, found.size, "something that is no regular file has its name")
-        if step is Step.NOTHING:
-            return Outcome(found.key, Fate.SAME, found.size)
-        if step is Step.COMPARE and status is not None:
-            if self._has_etag(found, parts):
-                return Outcome(found.key, Fate.SAME, found.size)
-            step = if_different(found, status)
-        if step is Step.LEAVE:
-            return Outcome(found.key, Fate.NEWER_ON_DISK, found.size)
-        before = status if step is Step.REPLACE else None
+    def _fetch(self, found: Listed, parts: Sequence[str]) -> FetchOutcome:
+        status = self._files.status(parts)
+        decision = decide(found, status)
+        if decision is Decision.REFUSE:
+            return FetchOutcome(found.key, Fate.REFUSED, found.size, "something that is no regular file has its name")
+        if decision is Decision.NOTHING:
+            return FetchOutcome(found.key, Fate.SAME, found.size)
+        if decision is Decision.COMPARE and status is not None:
+            if self._has_content(found, status):
+                return FetchOutcome(found.key, Fate.SAME, found.size)
+            decision = decide_by_age(found, status)
+        if decision is Decision.LEAVE:
+            return FetchOutcome(found.key, Fate.NEWER_ON_DISK, found.size)
+        before = status if decision is Decision.REPLACE else None
         if self._settings.check_mode:
-            return Outcome(found.key, Fate.FETCHED if before is None else Fate.REPLACED, found.size)
+            return FetchOutcome(found.key, Fate.FETCHED if before is None else Fate.REPLACED, found.size)
         return self._download(found, parts, before)
 
-    def _has_etag(self, found: Listed, parts: Sequence[str]) -> bool:
-        """Return whether the file's content makes the object's ETag."""
-        if not is_md5(found.etag) and "-" not in found.etag:
+    def _has_content(self, found: Listed, status: os.stat_result) -> bool:
+        """Return whether the object's ETag shows that the file has its content."""
+        try:
+            return is_same(self._source, entry_of(found.key, status), found.etag)
+        except ContentUnknownError:
             return False
-        sums = candidates_for(found.etag, found.size)
-        with self._tree.opened(parts) as descriptor:
-            while piece := os.read(descriptor, _READ_BYTES):
-                for each in sums:
-                    each.update(piece)
-        return any(each.told() == found.etag for each in sums)
 
-    def _download(self, found: Listed, parts: Sequence[str], before: Optional[os.stat_result]) -> Outcome:
+    def _download(self, found: Listed, parts: Sequence[str], before: Optional[os.stat_result]) -> FetchOutcome:
         """Download an object. `before` is the status of the file that it replaces."""
-        with self._tree.temporary(parts) as temporary:
-            done = download(self._contents, found.key, found.size, temporary.descriptor)
+        with self._files.new_file(parts) as new:
+            done = download(self._contents, found.key, found.size, new.descriptor)
             if before is not None:
-                with self._tree.opened(parts) as old:
-                    if same_content(old, temporary.descriptor):
-                        return Outcome(found.key, Fate.SAME, found.size)
-                    self._keep(parts, old)
-                if not _is_unchanged(before, self._tree.status(parts)):
+                with open(self._source.open_file(found.key), "rb", buffering=0) as old:
+                    if same_content(old.fileno(), new.descriptor):
+                        return FetchOutcome(found.key, Fate.SAME, found.size)
+                    self._keep(parts, old.fileno())
+                if not _is_unchanged(before, self._files.status(parts)):
                     raise PathError("another program has changed the file in the meantime")
             mode = self._mode_for(found.key)
-            temporary.take_name(mode, int(found.modified), replace=before is not None)
-        return Outcome(found.key, Fate.FETCHED if before is None else Fate.REPLACED, done.size, verified=done.verified)
+            new.take_name(mode, int(found.modified), replace=before is not None)
+        return FetchOutcome(
+            found.key, Fate.FETCHED if before is None else Fate.REPLACED, done.size, verified=done.verified
+        )
 
     def _mode_for(self, key: str) -> int:
         """Return a file's mode: that of a suspended account's media where the object's ACL is private."""
@@ -208,7 +197,7 @@ class Fetch:
         path = [*parts[:-1], name]
         if self._replaced.status(path) is not None:
             return
-        with self._replaced.temporary(path) as kept:
+        with self._replaced.new_file(path) as kept:
             copy(old, kept.descriptor)
             kept.take_name(_PRIVATE_MODE, status.st_mtime_ns / 10**9, replace=False)
 

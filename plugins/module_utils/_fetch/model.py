@@ -34,7 +34,7 @@ class Fate(str, Enum):
 
 
 @dataclass(frozen=True)
-class Settings:
+class FetchSettings:
     """A run.
 
     Attributes:
@@ -60,7 +60,7 @@ class Settings:
     check_mode: bool
 
 
-class Outcome(NamedTuple):
+class FetchOutcome(NamedTuple):
     """What happened to one object. `reason` is empty unless it was refused or failed. `verified`: by a checksum."""
 
     key: str
@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass
-class Report:
+class FetchReport:
     """The result of a run. Its size does not depend on the number of objects."""
 
     counts: dict[str, int] = field(default_factory=lambda: {fate.value: 0 for fate in Fate})
@@ -81,7 +81,7 @@ class Report:
     error: Optional[str] = None
     _changes: list[str] = field(default_factory=list)
 
-    def add(self, outcome: Outcome, settings: Settings) -> None:
+    def add(self, outcome: FetchOutcome, settings: FetchSettings) -> None:
         """Count an outcome."""
         fate = outcome.fate
         self.counts[fate.value] += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Union
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, Settings
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, FetchSettings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.errors import FileError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.ownership import parse_access
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
@@ -37,7 +37,7 @@ def fetch_argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
+def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> FetchSettings:
     """Return the settings in the parameters.
 
     Raises:
@@ -47,7 +47,7 @@ def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> Settings:
     concurrency = at_least("concurrency", params["concurrency"], 1)
     if concurrency > _MOST_CONCURRENCY:
         raise FetchError(f"concurrency: {concurrency} is too much for a store: use at most {_MOST_CONCURRENCY}")
-    return Settings(
+    return FetchSettings(
         dest=absolute("dest", params["dest"]),
         replaced_dir=absolute("replaced_dir", params["replaced_dir"]),
         rules=rules_from(params),

@@ -17,17 +17,21 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Callable, Union
 
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.destination import become_owner
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download import Bucket
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.fetch import Fetch
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, Report, Settings
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.tree import become_owner
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import (
+    FetchError,
+    FetchReport,
+    FetchSettings,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.walk import open_folder
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.child import tie_to
 
 _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def run(settings: Settings, name: str, make_bucket: Callable[[], Bucket]) -> Report:
+def run(settings: FetchSettings, name: str, make_bucket: Callable[[], Bucket]) -> FetchReport:
     """Fetch as the owner of `dest`.
 
     Args:
@@ -46,7 +50,7 @@ def run(settings: Settings, name: str, make_bucket: Callable[[], Bucket]) -> Rep
         process = context.Process(target=_work, args=(settings, make_bucket, dest, replaced, theirs, os.getpid()))
         process.start()
         theirs.close()
-        result: Union[Report, Exception, None]
+        result: Union[FetchReport, Exception, None]
         try:
             result = ours.recv()
         except EOFError:
@@ -60,7 +64,7 @@ def run(settings: Settings, name: str, make_bucket: Callable[[], Bucket]) -> Rep
 
 
 def _work(
-    settings: Settings,
+    settings: FetchSettings,
     make_bucket: Callable[[], Bucket],
     dest: int,
     replaced: int,
@@ -82,7 +86,7 @@ def _work(
 
 
 @contextmanager
-def _opened(settings: Settings, name: str) -> Iterator[tuple[int, int]]:
+def _opened(settings: FetchSettings, name: str) -> Iterator[tuple[int, int]]:
     with open_folder(settings.dest) as folder:
         real = f"{os.path.realpath(settings.replaced_dir)}/"
         if real.startswith(f"{folder.path.rstrip('/')}/"):

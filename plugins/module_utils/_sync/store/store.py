@@ -164,7 +164,7 @@ class Store:
         if getattr(self.connect().meta.config, "request_checksum_calculation", None) != "when_supported":
             arguments["ContentMD5"] = base64.b64encode(md5).decode()
         answer = self._call("PutObject", "put_object", Key=self._name(key), Body=body, **arguments)
-        return _stored(answer)
+        return stored_of(answer)
 
     def put_stream(
         self, key: str, body: Reader, headers: Headers, exposure: Exposure, part_bytes: int
@@ -387,7 +387,8 @@ class _AnsweredError(Exception):
         self.operation_name = "DeleteObjects"
 
 
-def _stored(answer: dict[str, Any]) -> Stored:
+def stored_of(answer: dict[str, Any]) -> Stored:
+    """Return what a response of boto3 says about an object, without its size."""
     encryption = str(answer.get("ServerSideEncryption", ""))
     return stored_as(str(answer.get("ETag", "")), hides_digest(encryption, "SSECustomerAlgorithm" in answer))
 

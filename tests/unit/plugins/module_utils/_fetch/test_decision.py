@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.decision import (
-    Step,
+    Decision,
     UnusableKeyError,
-    if_different,
-    next_step,
+    decide,
+    decide_by_age,
     parts_of,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Listed
@@ -57,21 +57,21 @@ def test_keys_that_are_no_paths(key, reason):
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (None, Step.FETCH),
-        (status(size=5, modified=200), Step.NOTHING),
-        (status(size=5, modified=199), Step.COMPARE),
-        (status(size=5, modified=201), Step.COMPARE),
-        (status(size=4, modified=199), Step.REPLACE),
-        (status(size=4, modified=201), Step.LEAVE),
-        (status(mode=stat.S_IFDIR | 0o755), Step.REFUSE),
-        (status(mode=stat.S_IFLNK | 0o777), Step.REFUSE),
-        (status(mode=stat.S_IFIFO | 0o644), Step.REFUSE),
+        (None, Decision.FETCH),
+        (status(size=5, modified=200), Decision.NOTHING),
+        (status(size=5, modified=199), Decision.COMPARE),
+        (status(size=5, modified=201), Decision.COMPARE),
+        (status(size=4, modified=199), Decision.REPLACE),
+        (status(size=4, modified=201), Decision.LEAVE),
+        (status(mode=stat.S_IFDIR | 0o755), Decision.REFUSE),
+        (status(mode=stat.S_IFLNK | 0o777), Decision.REFUSE),
+        (status(mode=stat.S_IFIFO | 0o644), Decision.REFUSE),
     ],
 )
 def test_what_comes_next(found, expected):
-    assert next_step(Listed("a", 5, "e", 200.0), found) is expected
+    assert decide(Listed("a", 5, "e", 200.0), found) is expected
 
 
 def test_of_two_contents_the_newer_one_stays():
-    assert if_different(Listed("a", 5, "e", 200.5), status(modified=200)) is Step.REPLACE
-    assert if_different(Listed("a", 5, "e", 200.0), status(modified=200)) is Step.LEAVE
+    assert decide_by_age(Listed("a", 5, "e", 200.5), status(modified=200)) is Decision.REPLACE
+    assert decide_by_age(Listed("a", 5, "e", 200.0), status(modified=200)) is Decision.LEAVE

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tracemalloc
@@ -147,7 +148,7 @@ def test_what_never_arrives_whole_is_never_a_file(world, bucket):
     bucket.put("media/a", b"the whole content")
     bucket.put("media/b", b"the whole content")
     bucket.damage["media/a"] = 999
-    report = world.run()
+    report = world.run(limit=0)
     assert (report.counts["failed"], report.counts["fetched"]) == (1, 1)
     assert report.error.startswith("1 objects could not be fetched, all others are done. The first one: media/a: ")
     assert world.files() == {"media/b": b"the whole content"}
@@ -180,6 +181,28 @@ def test_an_object_that_is_replaced_between_two_pieces_is_one_of_the_two(world, 
     bucket.get = replacing
     assert world.counts() == {"fetched": 1}
     assert world.files() == {"media/a": b"b" * 20}
+
+
+def test_a_full_disk_is_a_failure(world, bucket, monkeypatch):
+    def write(_descriptor, _data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.download.write", write)
+    bucket.put("media/a")
+    report = world.run()
+    assert report.counts["failed"] == 1
+    assert "No space left on device" in report.error
+    assert world.files() == {}
+
+
+def test_a_file_system_without_hard_links(world, bucket, monkeypatch):
+    def link(*_arguments, **_options):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    bucket.put("media/a")
+    assert world.counts() == {"fetched": 1}
+    assert world.files() == {"media/a": b"content"}
 
 
 def test_an_object_that_is_deleted_meanwhile_is_no_failure(world, bucket):

@@ -12,7 +12,7 @@ from attacker import UID, Arena, Attacker
 from fetch_world import World
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch import process
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, Settings
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError, FetchSettings
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.errors import FileError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import S3Error
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode
@@ -80,7 +80,7 @@ def test_the_owner_of_the_folder_wins_nothing(as_root, tmp_path, bucket, kind):
             runs += 1
             bucket.put("live/a.png", b"%d" % runs, modified=time.time() + 60)
             bucket.put("live/new/b.png", b"%d" % runs, modified=time.time() + 60)
-            settings = Settings(str(arena.home), str(replaced), rules, None, 0o644, 0o755, 2, 5, False)
+            settings = FetchSettings(str(arena.home), str(replaced), rules, None, 0o644, 0o755, 2, 5, False)
             process.run(settings, "bucket-1", bucket.as_bucket)
         assert arena.harm() == []
     assert runs > 2

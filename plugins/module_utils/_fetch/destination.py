@@ -4,31 +4,30 @@
 
 """The folder for the files. Symlinks below it are never followed, and every file appears whole or not at all.
 
-The caller must not be root where others own folders below it: see `owner`.
+The caller must not be root where others own folders below it: see `become_owner`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn, Optional
+from typing import Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.regular import TEMPORARY_PREFIX
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.folder import Folder
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.temporary import Temporary
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_BYTES = 1 << 20
 
 
 class PathError(Exception):
-    """This path can't be read or written. The text says why; it names no path."""
+    """No file can have this path here. The text says why; it names no path."""
 
 
-class Tree:
+class Destination:
     """A folder that is kept open. Safe for several threads."""
 
     def __init__(self, descriptor: int, directory_mode: int) -> None:
@@ -40,7 +39,8 @@ class Tree:
         """Return the status of what has this path; None if there is nothing.
 
         Raises:
-            PathError: A folder on the path is no folder, or can't be entered.
+            PathError: See there.
+            OSError: The system refuses.
         """
         try:
             with self._folder(parts[:-1], create=False) as folder:
@@ -48,45 +48,21 @@ class Tree:
         except FileNotFoundError:
             return None
         except OSError as error:
-            _refuse(error)
+            raise _explained(error) from error
 
     @contextmanager
-    def opened(self, parts: Sequence[str]) -> Iterator[int]:
-        """Open a regular file for reading.
+    def new_file(self, parts: Sequence[str]) -> Iterator[NewFile]:
+        """Create a file without a name, and the folders on its path. It is removed unless it takes its name.
 
         Raises:
-            PathError: It is no regular file, can't be read, or is gone.
+            PathError: See there.
+            FileError: The system refuses.
+            OSError: The system refuses.
         """
-        try:
-            with self._folder(parts[:-1], create=False) as folder:
-                descriptor = os.open(
-                    parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
-                )
-        except OSError as error:
-            _refuse(error)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise PathError("it is no regular file")
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-    @contextmanager
-    def temporary(self, parts: Sequence[str]) -> Iterator[Temporary]:
-        """Create a temporary file in the folder of this path, and the folder itself. It is removed unless it was moved.
-
-        Raises:
-            PathError: The system refuses.
-        """
-        try:
-            with self._folder(parts[:-1], create=True) as folder:
-                temporary = Temporary(folder, parts[-1])
-                try:
-                    yield temporary
-                finally:
-                    temporary.close()
-        except OSError as error:
-            _refuse(error)
+        with self._folder(parts[:-1], create=True) as descriptor:
+            folder = Folder(descriptor, "/".join(parts[:-1]), ())
+            with Temporary(folder, "/".join(parts)) as temporary:
+                yield NewFile(folder, temporary, parts[-1])
 
     @contextmanager
     def _folder(self, parts: Sequence[str], *, create: bool) -> Iterator[int]:
@@ -102,26 +78,23 @@ class Tree:
 
     def _below(self, folder: int, name: str, *, create: bool) -> int:
         try:
+            if create:
+                with suppress(FileExistsError):
+                    os.mkdir(name, self._directory_mode, dir_fd=folder)
+                    os.fsync(folder)
             return os.open(name, _FOLDER, dir_fd=folder)
-        except FileNotFoundError:
-            if not create:
-                raise
-        with suppress(FileExistsError):
-            os.mkdir(name, self._directory_mode, dir_fd=folder)
-            os.fsync(folder)
-        return os.open(name, _FOLDER, dir_fd=folder)
+        except OSError as error:
+            raise _explained(error) from error
 
 
-class Temporary:
-    """A new file that has no name of its own yet. Create it with `Tree.temporary`."""
+class NewFile:
+    """A file that has no name yet. Create it with `Destination.new_file`."""
 
-    def __init__(self, folder: int, name: str) -> None:
+    def __init__(self, folder: Folder, temporary: Temporary, name: str) -> None:
         self._folder = folder
+        self._temporary = temporary
         self._name = name
-        self._temporary = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
-        self._named = False
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.descriptor = os.open(self._temporary, flags, 0o600, dir_fd=folder)
+        self.descriptor = temporary.descriptor
 
     def take_name(self, mode: int, modified: float, *, replace: bool) -> None:
         """Set mode and modification time, write everything to the disk, and give the file its name.
@@ -132,26 +105,17 @@ class Temporary:
             replace: Whether a file of this name is replaced.
 
         Raises:
-            PathError: There is one in spite of `replace` being false, or the system refuses.
+            FileError: There is one in spite of `replace` being false, or the system refuses.
+            OSError: The system refuses.
         """
-        folder = self._folder
         os.fchmod(self.descriptor, mode)
         os.utime(self.descriptor, (modified, modified))
         os.fsync(self.descriptor)
         if replace:
-            os.rename(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
+            self._temporary.rename(self._name)
         else:
-            os.link(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-            os.unlink(self._temporary, dir_fd=folder)
-        self._named = True
-        os.fsync(folder)
-
-    def close(self) -> None:
-        """Close the file, and remove it if it has got no name."""
-        if not self._named:
-            with suppress(FileNotFoundError):
-                os.unlink(self._temporary, dir_fd=self._folder)
-        os.close(self.descriptor)
+            self._temporary.link(self._name)
+        self._folder.sync()
 
 
 def copy(source: int, target: int) -> None:
@@ -221,12 +185,11 @@ def become_owner(descriptor: int, dest: str) -> None:
 _REASONS = {
     errno.ELOOP: "a folder or file on its path is a symlink",
     errno.ENOTDIR: "a file or symlink is where a folder is needed",
-    errno.EISDIR: "a folder has its name",
-    errno.EEXIST: "another program has created it in the meantime",
     errno.ENAMETOOLONG: "its name is too long for the file system",
-    errno.ENXIO: "it is no regular file",
 }
 
 
-def _refuse(error: OSError) -> NoReturn:
-    raise PathError(_REASONS.get(error.errno or 0, error.strerror or str(error))) from error
+def _explained(error: OSError) -> Exception:
+    """Return the PathError for an error that comes of the path; any other error is returned as it is."""
+    reason = _REASONS.get(error.errno or 0)
+    return PathError(reason) if reason else error
