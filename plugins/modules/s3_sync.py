@@ -443,6 +443,41 @@ busy:
       description: A file with its progress as one line of JSON.
       type: str
       sample: /var/lib/mastodon_s3/sync-example-media-0123456789ab.progress
+history:
+  description:
+    - What the runs with this journal have sent, from old to new. This run is the last one if it has sent anything.
+    - At most ten runs, those that have sent most. Empty in check mode.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    started:
+      description: When the run began, in seconds since the epoch.
+      type: int
+      returned: always
+    seconds:
+      description: How long it took.
+      type: float
+      returned: always
+    files:
+      description: Number of files that were sent.
+      type: int
+      returned: always
+    bytes:
+      description: Bytes that were sent.
+      type: int
+      returned: always
+    points:
+      description: Up to forty lists of seconds since the beginning, files sent by then, and bytes sent by then.
+      type: list
+      elements: list
+      returned: always
+  sample:
+    - started: 1796083200
+      seconds: 8.2
+      files: 120
+      bytes: 48210344
+      points: [[1.0, 2, 803505], [5.1, 62, 24908677], [8.2, 120, 48210344]]
 journal:
   description: Path of the journal.
   returned: always

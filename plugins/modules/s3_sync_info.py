@@ -237,6 +237,17 @@ counts:
     exposed: 0
     out_of_scope: 0
     vanished: 0
+folders:
+  description:
+    - The files in RV(counts.files) by their first two folders, or by the first one below the private prefixes, with
+      their number, their size, and how many of them should be private. Files that are in no folder have an empty name.
+    - At most sixty folders. What is in others is counted as C((others\)).
+  returned: always
+  type: dict
+  sample:
+    accounts/avatars: {files: 200, bytes: 24003200, private: 3}
+    backups: {files: 2, bytes: 90000000, private: 2}
+    cache/media_attachments: {files: 998, bytes: 620000000, private: 0}
 left_out:
   description:
     - Number of paths on disk that are not compared, by reason, such as V(filtered), V(unknown_folder), V(local_only),

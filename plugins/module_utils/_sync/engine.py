@@ -22,12 +22,14 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journa
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import (
     check_files,
+    history_path,
     progress_path,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SourceOfTruth
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.walkers import Walkers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.stop import Stop, asked_by_sigterm
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.file_count import FileCount
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.history import History
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import (
     ProgressWriter,
     known_totals,
@@ -52,7 +54,7 @@ def run(settings: Settings, connect: Connect, *, time_limit: Optional[float] = N
     """Run one sync as this process's only task, and return its report as `sync` does.
 
     `connect` creates a store, in this process and in others; `time_limit` is in seconds. With `progress`, a file next
-    to the journal shows how far the run is.
+    to the journal shows how far the run is. Another one records what the journal's runs have sent.
 
     The order in which everything is created:
 
@@ -81,13 +83,25 @@ def run(settings: Settings, connect: Connect, *, time_limit: Optional[float] = N
             file_count = stack.enter_context(closing(FileCount(settings.src)))
         workers = stack.enter_context(Workers.for_files(settings.concurrency, connect))
         walkers = stack.enter_context(Walkers.for_journal(settings.journal_path))
+        history = History(history_path(settings.journal_path))
         writer = ProgressWriter(path, totals=totals, file_count=file_count) if progress else None
         store = connect()
         if not walkers.channels:
             store.endpoint()
         stop = Stop(time_limit)
         stack.enter_context(asked_by_sigterm(stop))
-        return sync(settings, store, workers=workers, walkers=walkers, progress=writer, stop=stop)
+        report = sync(settings, store, workers=workers, walkers=walkers, progress=_both(history, writer), stop=stop)
+        report.history = history.runs()
+        return report
+
+
+def _both(history: History, writer: Optional[ProgressWriter]) -> Progress:
+    def progress(report: Report) -> None:
+        history(report)
+        if writer is not None:
+            writer(report)  # last, since whoever watches the run takes its end from there
+
+    return progress
 
 
 def _checked(settings: Settings, connect: Connect) -> Report:

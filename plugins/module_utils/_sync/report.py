@@ -203,6 +203,7 @@ class Report:
     journal: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result in plain types."""
@@ -241,6 +242,7 @@ class Report:
             "journal": self.journal,
             "compared_with": self.compared_with.value,
             "entries": {"from": self.entries_from, "because": self.entries_because},
+            "history": self.history,
         }
 
     def diff(self) -> dict[str, str]:

@@ -147,8 +147,7 @@ def _sent(rows: Iterable[Row], rules: Rules, result: Comparison) -> Iterator[Sub
         entry = Entry(row.key, row.size, row.mtime_ns, row.ctime_ns, row.mode)
         exposure = rules.judge(entry).exposure
         if exposure is not None:
-            result.files += 1
-            result.bytes += row.size
+            result.expect(row.key, row.size, exposure, rules)
             yield Subject(row.key, exposure, None, entry)
 
 
@@ -233,6 +232,7 @@ def _comparison(compared: Comparison, found: Findings) -> dict[str, Any]:
             "out_of_scope": compared.out_of_scope,
             "vanished": found.vanished,
         },
+        "folders": {name.rstrip("/"): asdict(counts) for name, counts in sorted(compared.folders.items())},
         "left_out": dict(sorted(compared.left_out.items())),
         "missing": compared.missing.names,
         "extra": compared.extra.names,

@@ -26,8 +26,10 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.plan.merge import pairs
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.rules import Rules
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree.counts import OTHER_FOLDERS, part_of
 
 _T = TypeVar("_T")
+FOLDERS_KEPT = 60
 CHANGED = "changed"  # why a file is left out, see `compare`
 _SEED = 20190220  # any number: the same tree gives the same sample
 
@@ -93,6 +95,15 @@ class Capped:
 
 
 @dataclass
+class FolderCounts:
+    """The files below one folder of the tree that are expected in the bucket, and how many of them are private."""
+
+    files: int = 0
+    bytes: int = 0
+    private: int = 0
+
+
+@dataclass
 class Comparison:
     """The result of a comparison. It counts files, except for `extra`, `exposed` and `out_of_scope`, which are objects.
 
@@ -112,12 +123,27 @@ class Comparison:
     extra_count: int = 0
     size_differs_count: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    folders: dict[str, FolderCounts] = field(default_factory=dict)
     missing: Capped = field(init=False)
     extra: Capped = field(init=False)
     size_differs: Capped = field(init=False)
 
     def __post_init__(self) -> None:
         self.missing, self.extra, self.size_differs = (Capped(self.limit) for _list in range(3))
+
+    def expect(self, key: str, size: int, exposure: Exposure, rules: Rules) -> None:
+        """Count a file that should be in the bucket, for its first two folders too. Private ones are not named."""
+        self.files += 1
+        self.bytes += size
+        name = part_of(key)
+        if key.startswith(rules.private_prefixes):
+            name = name[: name.find("/") + 1]
+        if name not in self.folders and len(self.folders) >= FOLDERS_KEPT:
+            name = OTHER_FOLDERS
+        folder = self.folders.setdefault(name, FolderCounts())
+        folder.files += 1
+        folder.bytes += size
+        folder.private += exposure is Exposure.PRIVATE
 
 
 def compare(
@@ -169,8 +195,7 @@ def _file(
     if changed:
         result.left_out[CHANGED] += 1
         return None
-    result.files += 1
-    result.bytes += entry.size
+    result.expect(entry.key, entry.size, verdict.exposure, rules)
     if stored is None:
         result.missing_count += 1
         result.missing.add(rules.masked(entry.key))

@@ -38,7 +38,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import LOCK_SECONDS
 
 _POLL_SECONDS = 0.2
-_LOCK, _PROGRESS = ".lock", ".progress"
+_LOCK, _PROGRESS, _HISTORY = ".lock", ".progress", ".history"
 _JOURNAL = re.compile(r"sync-.+\.sqlite\Z")
 # SQLite's own side files, see https://www.sqlite.org/tempfiles.html
 _SQLITE = ("-wal", "-shm", "-journal")
@@ -59,6 +59,11 @@ class BusyError(SyncError):
 def progress_path(journal: str) -> str:
     """Return the path of the file in which a run with this journal reports its progress."""
     return os.path.splitext(journal)[0] + _PROGRESS
+
+
+def history_path(journal: str) -> str:
+    """Return the path of the file with what the runs of this journal have sent."""
+    return os.path.splitext(journal)[0] + _HISTORY
 
 
 def lock_path(journal: str) -> str:
@@ -107,7 +112,8 @@ def check_files(path: str) -> bool:
         except MissingError:
             return False
         with folder:
-            for each in (*(name + suffix for suffix in ("", *_SQLITE, _LOCK)), progress_path(name)):
+            files = (name + suffix for suffix in ("", *_SQLITE, _LOCK))
+            for each in (*files, progress_path(name), history_path(name)):
                 if folder.status_of(each) is not None:
                     _check_owner(folder, each)
     return True

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -218,6 +219,18 @@ def test_the_documentation_describes_the_result(world):
     documented = set(yaml.safe_load(s3_sync.RETURN)) - {"busy"}
     assert result - documented == {"changed"}
     assert documented <= result
+
+
+def test_the_history_is_that_of_all_runs_that_sent_something(world):
+    world.write("accounts/a.png", b"1234")
+    assert world.run(check=True)["history"] == []
+    world.run()
+    assert len(world.run()["history"]) == 1
+    world.write("accounts/b.png", b"123")
+    first, second = world.run()["history"]
+    assert [(run["files"], run["bytes"]) for run in (first, second)] == [(1, 4), (1, 3)]
+    assert first["points"][0][1:] == [1, 4]
+    assert abs(time.time() - second["started"]) < 60
 
 
 def test_a_job_reports_its_status_file(world, monkeypatch):

@@ -62,6 +62,29 @@ def test_each_kind_of_difference_is_counted_and_named():
     assert (found.extra_count, found.extra.names) == (2, ["accounts/d", "backups/***"])
 
 
+def test_files_are_counted_by_folder_and_private_folders_have_no_name():
+    items = [
+        entry("accounts/avatars/1/a", size=3),
+        entry("accounts/avatars/2/a", size=4, mode=0o600),
+        entry("accounts/b"),
+        entry("backups/secret/a", size=9),
+        entry("odd/a/b"),
+    ]
+    found = run(items, [])
+    counts = {name: (folder.files, folder.bytes, folder.private) for name, folder in found.folders.items()}
+    assert counts == {"accounts/avatars/": (2, 7, 1), "accounts/": (1, 1, 0), "backups/": (1, 9, 1)}
+
+
+def test_very_many_folders_are_counted_together(monkeypatch):
+    monkeypatch.setattr(under_test, "FOLDERS_KEPT", 2)
+    found = run([entry(f"accounts/{name}/x") for name in "abcd"], [])
+    assert {name: folder.files for name, folder in found.folders.items()} == {
+        "accounts/a/": 1,
+        "accounts/b/": 1,
+        "(others)": 2,
+    }
+
+
 def test_lists_are_capped_and_counts_are_not():
     found = run([], [stored(f"accounts/{number:03}") for number in range(50)], limit=3)
     assert (found.extra_count, found.extra.names) == (50, ["accounts/000", "accounts/001", "accounts/002"])
