@@ -51,13 +51,14 @@ class ChangedKeys:
             raise
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the keys; only once at a time."""
-        self._file.seek(0)
-        rest = b""
+        """Yield the keys. Entries and rows are read at the same time, so each iterator has its own place."""
+        at, rest = 0, b""
         while True:
+            self._file.seek(at)
             data = self._file.read(_AT_ONCE)
             if not data:
                 return
+            at += len(data)
             *keys, rest = (rest + data).split(_END)
             yield from keys
 

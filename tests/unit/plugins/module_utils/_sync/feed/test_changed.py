@@ -65,6 +65,15 @@ def test_a_long_list_is_kept_on_disk_without_a_name(tmp_path):
     found.close()
 
 
+@pytest.mark.parametrize("number", [100, 3_000, 60_000])
+def test_entries_and_rows_are_read_at_the_same_time(number, tmp_path):
+    """The planner takes turns between them: neither may lose what the other one has read."""
+    wanted = [b"media_attachments/files/%09d" % each for each in range(number)]
+    found = ChangedKeys(iter(wanted), str(tmp_path))
+    assert list(zip(found, found)) == list(zip(wanted, wanted))
+    found.close()
+
+
 def test_files_are_found_as_a_walk_finds_them(look):
     source = Source(str(look.tree))
     walked = {entry.key: entry for entry in Tree(source)}
