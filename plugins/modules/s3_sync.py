@@ -451,7 +451,7 @@ history:
   type: list
   elements: dict
   contains:
-    started:
+    began:
       description: When the run began, in seconds since the epoch.
       type: int
       returned: always
@@ -473,7 +473,7 @@ history:
       elements: list
       returned: always
   sample:
-    - started: 1796083200
+    - began: 1796083200
       seconds: 8.2
       files: 120
       bytes: 48210344

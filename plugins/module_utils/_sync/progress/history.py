@@ -31,14 +31,14 @@ class SentRun:
     """What one run has sent.
 
     Attributes:
-        started: When it began, in seconds since the epoch.
+        began: When it began, in seconds since the epoch.
         seconds: How long it took, or has taken so far.
         files: Number of files that were sent.
         bytes: Bytes that were sent.
         points: Seconds since the beginning, with the files and bytes that had been sent by then.
     """
 
-    started: int
+    began: int
     seconds: float = 0.0
     files: int = 0
     bytes: int = 0
@@ -103,7 +103,7 @@ def _runs_in(content: bytes) -> list[dict[str, Any]]:
 
 
 def _is_run(found: object) -> bool:
-    if not isinstance(found, dict) or set(found) != {"started", "seconds", "files", "bytes", "points"}:
+    if not isinstance(found, dict) or set(found) != {"began", "seconds", "files", "bytes", "points"}:
         return False
     points = found["points"]
     if not all(_is_number(value) for name, value in found.items() if name != "points"):

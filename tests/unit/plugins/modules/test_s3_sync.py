@@ -33,6 +33,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transf
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.transfer.workers import Workers
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.tree import stamps
 from ansible_collections.fediverse.mastodon_s3.plugins.modules import s3_sync
+from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._job_status import _UNFINISHED
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "support"))
 
@@ -230,7 +231,12 @@ def test_the_history_is_that_of_all_runs_that_sent_something(world):
     first, second = world.run()["history"]
     assert [(run["files"], run["bytes"]) for run in (first, second)] == [(1, 4), (1, 3)]
     assert first["points"][0][1:] == [1, 4]
-    assert abs(time.time() - second["started"]) < 60
+    assert abs(time.time() - second["began"]) < 60
+
+
+def test_the_result_does_not_look_like_a_job_that_still_runs(world):
+    world.write("accounts/a.png")
+    assert _UNFINISHED not in json.dumps(world.run(diff=True))
 
 
 def test_a_job_reports_its_status_file(world, monkeypatch):

@@ -21,7 +21,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progre
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.report import Report, Tally
 
-RUN = {"started": 5, "seconds": 2.0, "files": 3, "bytes": 30, "points": [[1.0, 1, 10], [2.0, 3, 30]]}
+RUN = {"began": 5, "seconds": 2.0, "files": 3, "bytes": 30, "points": [[1.0, 1, 10], [2.0, 3, 30]]}
 
 
 class Clock:
@@ -116,7 +116,7 @@ def test_only_the_runs_that_sent_most_are_kept(path, clock):
         json.dumps([{**RUN, "points": [[1, 2, True]]}]),
         json.dumps([{**RUN, "points": RUN["points"] * POINTS_KEPT}]),
         json.dumps([{**RUN, "other": 1}]),
-        '[{"started": 1, "seconds": NaN, "files": 1, "bytes": 1, "points": []}]',
+        '[{"began": 1, "seconds": NaN, "files": 1, "bytes": 1, "points": []}]',
     ],
 )
 def test_a_file_that_another_release_or_nobody_wrote_is_ignored(path, content):
