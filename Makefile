@@ -63,7 +63,7 @@ docs-site: ## build the documentation as a website, without a warning, in .cache
 release: ## write version and changelog of a release [VERSION=0.2.0]; the release workflow does the rest
 	@$(PYTHON) $(SUPPORT)/release.py $(VERSION)
 
-role-readme: ## write the generated part of the role's README anew
+role-readme: ## write the generated part of each role's README anew
 	@$(PYTHON) $(SUPPORT)/role_readme.py
 
 benchmark: ## s3_sync against rclone, s5cmd, s3cmd and others, 12 minutes [ARGS='--rounds 1 --stores null'] (ARGS=--help)

@@ -1,4 +1,4 @@
-"""Installs the servers that tests need: MinIO and VersityGW with Go, Ceph and OpenSSH with apt, others with pip.
+"""Installs the servers that tests need: MinIO and VersityGW with Go, Ceph, OpenSSH and nginx with apt, others with pip.
 
 With CI=true, a server that can't be installed is an error. Otherwise it is reported, and the tests that need it are
 skipped.
@@ -10,17 +10,18 @@ import sys
 
 from environments import in_ci
 from stores import KINDS, ProgramMissingError, install
-from stores.packages import openssh
+from stores.packages import nginx, openssh
 
 
 def main() -> int:
-    """Install all kinds of stores, and an SSH server."""
+    """Install all kinds of stores, an SSH server and a web server."""
     missing = []
-    for kind in (*KINDS, "openssh"):
+    others = {"openssh": openssh, "nginx": nginx}
+    for kind in (*KINDS, *others):
         print(f"programs.py: {kind} ...", flush=True)
         try:
-            if kind == "openssh":
-                openssh()
+            if kind in others:
+                others[kind]()
             else:
                 install(kind)
         except ProgramMissingError as error:

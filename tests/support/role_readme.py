@@ -1,4 +1,4 @@
-"""Writes the generated part of the role's README from its argument specs, or (--check) checks that it is up to date.
+"""Writes the generated part of each role's README from its argument specs, or (--check) checks that it is up to date.
 
 Usage: role_readme.py [--check]
 """
@@ -14,37 +14,42 @@ from pathlib import Path
 import environments
 
 ROOT = environments.ROOT
-ROLE = ROOT / "roles" / "mastodon_s3"
+ROLES = sorted(path.parent.parent for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"))
 TEMPLATE = ROOT / "tests" / "support" / "templates" / "role_readme.md.j2"
 
 
-def _generate(readme: Path) -> int:
+def _generate(role: Path, readme: Path) -> int:
     program = environments.CACHE / "venv" / "bin" / "aar-doc"
-    words = [str(program), "--output-file", str(readme), "--output-template", str(TEMPLATE), str(ROLE), "markdown"]
+    words = [str(program), "--output-file", str(readme), "--output-template", str(TEMPLATE), str(role), "markdown"]
     return subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def check() -> int:
-    """Return 1, and print what to do, if the README is not up to date."""
+    """Return 1, and print what to do, if a role's README is not up to date."""
+    return max([_check(role) for role in ROLES])
+
+
+def _check(role: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "README.md"
-        shutil.copy(ROLE / "README.md", fresh)
-        status = _generate(fresh)
-        if status == 0 and fresh.read_bytes() != (ROLE / "README.md").read_bytes():
+        shutil.copy(role / "README.md", fresh)
+        status = _generate(role, fresh)
+        if status == 0 and fresh.read_bytes() != (role / "README.md").read_bytes():
             print(
-                "role_readme.py: roles/mastodon_s3/README.md is not up to date: run `make role-readme`", file=sys.stderr
+                f"role_readme.py: roles/{role.name}/README.md is not up to date: run `make role-readme`",
+                file=sys.stderr,
             )
             return 1
     return status
 
 
 def main() -> int:
-    """Parse the command line, and write or check the README."""
+    """Parse the command line, and write or check the READMEs."""
     try:
         environments.ensure("venv")
     except environments.SetupError as error:
         return environments.complain("role_readme.py", error)
-    return check() if "--check" in sys.argv[1:] else _generate(ROLE / "README.md")
+    return check() if "--check" in sys.argv[1:] else max([_generate(role, role / "README.md") for role in ROLES])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,25 @@ def file_systems() -> None:
     _from_debian("File systems", programs, ("e2fsprogs", "xfsprogs", "btrfs-progs"))
 
 
+def nginx() -> None:
+    """Make sure that there is nginx with its JavaScript module. As root on Debian, install them.
+
+    Raises ProgramMissingError.
+    """
+    _from_debian("nginx", ("nginx",), ("nginx", "libnginx-mod-http-js"), _missing_in_nginx)
+
+
+def _missing_in_nginx(programs: t.Sequence[str]) -> list[str]:
+    found = _missing(programs)
+    if found:
+        return found
+    done = subprocess.run(
+        [_path(programs[0]), "-V"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    folder = re.search(r"--modules-path=(\S+)", done.stderr)
+    return [] if folder and Path(folder[1], "ngx_http_js_module.so").exists() else ["ngx_http_js_module.so"]
+
+
 def ruby() -> None:
     """Make sure that there is Ruby with the AWS SDK that Mastodon uses. As root on Debian, install them.
 
@@ -142,8 +162,11 @@ def _from_debian(
 
 
 def _missing(programs: t.Sequence[str]) -> list[str]:
-    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
-    return [name for name in programs if shutil.which(name, path=path) is None]
+    return [name for name in programs if not _path(name)]
+
+
+def _path(program: str) -> str:
+    return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))) or ""
 
 
 def moto() -> None:
