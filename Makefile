@@ -6,7 +6,7 @@ SUPPORT := tests/support
 STAGES := $(PYTHON) $(SUPPORT)/run_stages.py
 
 .PHONY: help setup demo demo-picture test quick lint types unit sanity integration molecule stores parsers build docs docs-site \
-	role-readme release benchmark benchmark-check benchmark-noop benchmark-feed benchmark-role store-minio store-rgw store-moto store-seaweedfs store-versitygw store-aws clean
+	role-readme release benchmark benchmark-check benchmark-noop benchmark-feed benchmark-role benchmark-window store-minio store-rgw store-moto store-seaweedfs store-versitygw store-aws clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ benchmark-feed: ## what following changes costs; needs root [ARGS='--events 1000
 benchmark-role: ## a run of migrate.yml that has nothing to do: tasks, walks of the tree, seconds [ARGS='--rounds 1']
 	@PYTHONPATH=$(SUPPORT) $(PYTHON) -m demo.prepare
 	@.cache/demo/bin/python benchmarks/noop_role.py $(ARGS)
+
+benchmark-window: ## the switch as visitors see it: how long what is missing; needs root and podman or docker [ARGS='--files 1000000']
+	@$(PYTHON) $(SUPPORT)/environments.py venv collections
+	@.cache/venv/bin/python benchmarks/window.py $(ARGS)
 
 store-minio: ## start a MinIO by hand (ctrl-c ends it)
 	@$(SUPPORT)/store.sh minio

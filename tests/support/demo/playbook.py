@@ -16,7 +16,7 @@ import environments
 # Tasks whose messages are shown.
 _SHOWN = ("Preflight | Print the plan", "Report | Print the summary")
 _TASK = re.compile(r"^TASK \[(?:[\w.]+ : )?(?P<name>.*?)\] \**$")
-_RESULT = re.compile(r"^(?P<word>ok|changed): \[demo(?: -> \w+)?\]")
+_RESULT = re.compile(r"^(?P<word>ok|changed): \[[\w-]+(?: -> \w+)?\]")
 _ITEM = re.compile(r'^ {8}(?P<text>".*"),?$')
 
 
@@ -44,8 +44,11 @@ def write_inventory(path: Path, variables: dict[str, object]) -> None:
     path.write_text(json.dumps({"mastodon": {"hosts": {"demo": variables}}}, indent=2) + "\n", encoding="utf-8")
 
 
-def run(name: str, inventory: Path, home: Path) -> Run:
-    """Run one of the collection's playbooks. Print one line for each task, and write its output to a log."""
+def run(name: str, inventory: Path, home: Path, folder: Path = environments.ROOT / "playbooks") -> Run:
+    """Run one of the collection's playbooks, or one in another folder.
+
+    Print one line for each task, and write its output to a log. `ansible.cfg` in `home` is its configuration.
+    """
     log = home / f"{name}.log"
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))}
     configuration = home / "ansible.cfg"
@@ -67,7 +70,7 @@ def run(name: str, inventory: Path, home: Path) -> Run:
         str(Path(sys.executable).parent / "ansible-playbook"),
         "--inventory",
         str(inventory),
-        str(environments.ROOT / "playbooks" / f"{name}.yml"),
+        str(folder / f"{name}.yml"),
     ]
     started = time.monotonic()
     output = _Output(started)

@@ -35,6 +35,7 @@ module StandIn
       when 'GET /api/v2/instance' then answer(200, instance)
       when 'GET /api/v1/timelines/public' then answer(200, timeline)
       when 'POST /api/v2/media' then upload(env['rack.input'].read)
+      when %r{\AGET /api/v1/media/(.+)\z} then answer(200, medium(Regexp.last_match(1)))
       when 'POST /inbox' then inbox
       else answer(404, JSON.generate(error: 'Record not found'))
       end
@@ -71,10 +72,15 @@ module StandIn
       key = Keys.make('media_attachments/files', Keys.snowflake, 'original', extension)
       @media.store(key, bytes)
       @queue.push(type: 'process', key: key)
-      answer(202, JSON.generate(url: @media.storage.url(key)))
+      answer(202, medium(key))
     rescue StandardError => e
       @media.note('refused', key, error: e.class.name)
       answer(503, JSON.generate(error: 'Storage is down'))
+    end
+
+    # A medium's ID is its key.
+    def medium(key)
+      JSON.generate(id: key, url: @media.storage.url(key))
     end
 
     # Another server's post, with media to fetch.
