@@ -35,8 +35,8 @@ LEDGER = "/home/mastodon/live/db/ledger.jsonl"
 _WEB = "mastodon-web"
 _LINE = re.compile(r"^(?P<time>[\d-]+ [\d:]+,\d+) .*?\| TASK \[(?:[\w.]+ : )?(?P<name>.*)\]")
 SWITCH_HEAD = [
-    *("files", "round", "entries from", "files sent", "sent s", "web s", "Sidekiq s", "posts", "refused", "fetches"),
-    *("misses before", "misses after", "missing s", "lost", "exposed", "playbook s", "load"),
+    *("files", "round", "entries from", "files sent", "first s", "last s", "web s", "Sidekiq s", "posts", "refused"),
+    *("fetches", "misses before", "misses after", "missing s", "lost", "exposed", "playbook s", "load"),
 ]
 ROLLBACK_HEAD = [
     *("files", "round", "web s", "Sidekiq s", "posts", "refused", "fetches", "misses", "lost", "exposed"),
@@ -174,7 +174,7 @@ def switch_row(files: int, number: int, source: str, sent: list[float], outage: 
     after = sum(fetch.moment >= outage.web for fetch in watched.missed)
     return [
         *(f"{files:,}", str(number), source, str(len(sent))),
-        f"{sent[-1] - outage.old_ended:.2f}" if sent else "",
+        *([f"{moment - outage.old_ended:.2f}" for moment in (sent[0], sent[-1])] if sent else ["", ""]),
         *(f"{moment - outage.old_ended:.1f}" for moment in (outage.web, outage.sidekiq)),
         *(str(len(watched.media)), str(watched.refused), str(len(watched.fetches))),
         *(str(len(watched.missed) - after), str(after), f"{missing_seconds(watched):.1f}"),
@@ -268,9 +268,9 @@ def main() -> int:
         if arguments.remove:
             server.remove()
             return 0
-        place = Place(arguments.files, arguments.file_system, str(arguments.dir.absolute()), arguments.boot_seconds)
+        place = Place(arguments.files, arguments.file_system, str(arguments.dir.absolute()))
         say("starting instance and store")
-        server.start(place)
+        server.start(place, arguments.boot_seconds)
         say(f"building a tree of {arguments.files} files")
         server.build_tree(place, MEAN_BYTES)
         switches, rollbacks = measure(server, arguments)

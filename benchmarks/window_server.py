@@ -40,13 +40,11 @@ class Place:
         files: Number of files of the tree.
         file_system: Type of the file system: tmpfs, ext4 or xfs.
         directory: Folder for the file with the file system, unless that is in memory.
-        boot_seconds: How long web needs to boot.
     """
 
     files: int
     file_system: str
     directory: str
-    boot_seconds: float
 
     @property
     def media(self) -> Path:
@@ -104,8 +102,12 @@ class Server:
             raise BenchmarkError(f"{name}.yml failed with status {run.status}; see {run.log}")
         return run
 
-    def start(self, place: Place) -> None:
-        """Start instance and store with a tree; what a run with --keep has left is used again.
+    def start(self, place: Place, boot_seconds: float) -> None:
+        """Start instance and store for a tree; what a run with --keep has left is used again.
+
+        Args:
+            place: Where the tree is.
+            boot_seconds: How long web needs to boot.
 
         Raises:
             BenchmarkError: Another tree was kept, or something can't be started.
@@ -115,7 +117,7 @@ class Server:
         if kept.exists() and json.loads(kept.read_text(encoding="utf-8")) != asdict(place):
             raise BenchmarkError(f"{HOME} has another tree, see {kept}. Remove it with ARGS=--remove")
         kept.write_text(json.dumps(asdict(place)), encoding="utf-8")
-        self.write_inventory(place)
+        self.write_inventory(place, boot_seconds)
         _mount(place)
         self.play("create", HERE / "window_host")
 
@@ -154,7 +156,7 @@ class Server:
             raise BenchmarkError(f"{engine} {words[0]}: {done.stderr.strip()}")
         return done.stdout
 
-    def write_inventory(self, place: Place) -> None:
+    def write_inventory(self, place: Place, boot_seconds: float) -> None:
         """Write an inventory with one of molecule's hosts and its variables."""
         folder = HOME / "inventory"
         folder.mkdir(exist_ok=True)
@@ -164,7 +166,7 @@ class Server:
         listed: Any = yaml.safe_load((_MOLECULE / "shared" / "inventory.yml").read_text(encoding="utf-8"))
         host = listed["mastodon"]["hosts"][_HOST] | {
             "host_options": ["--volume", f"{place.media}:{_MEDIA_ROOT}"],
-            "boot_seconds": place.boot_seconds,
+            "boot_seconds": boot_seconds,
             "test_id": self._id,
         }
         local = {

@@ -182,8 +182,10 @@ def test_a_row_has_a_cell_for_each_column():
     watched = window.Seen(media, 3, fetches, fetches[:2], [], [])
     row = dict(zip(window.SWITCH_HEAD, window.switch_row(10_000, 2, "feed", [130.2, 130.75], OUTAGE, watched)))
     assert len(row) == len(window.SWITCH_HEAD)
-    assert (row["files sent"], row["sent s"], row["web s"], row["Sidekiq s"]) == ("2", "0.75", "12.0", "20.5")
+    assert (row["files sent"], row["first s"], row["last s"]) == ("2", "0.20", "0.75")
+    assert (row["web s"], row["Sidekiq s"]) == ("12.0", "20.5")
     assert (row["misses before"], row["misses after"], row["missing s"]) == ("1", "1", "4.5")
+    assert len(window.switch_row(10_000, 2, "walk", [], OUTAGE, watched)) == len(window.SWITCH_HEAD)
     assert len(window.rollback_row(10_000, 2, OUTAGE, watched)) == len(window.ROLLBACK_HEAD)
 
 
@@ -213,7 +215,7 @@ def test_the_host_is_one_of_molecules(tmp_path, monkeypatch):
     """Its inventory and playbook use molecule's files, so they have to follow them."""
     monkeypatch.setattr(window_server, "HOME", tmp_path)
     server = window_server.Server()
-    server.write_inventory(window_server.Place(10, "tmpfs", str(tmp_path), 3.0))
+    server.write_inventory(window_server.Place(10, "tmpfs", str(tmp_path)), 3.0)
     playbook = window_server.HERE / "window_host" / "create.yml"
     program = Path(sys.executable).with_name("ansible-playbook")
     words = [program, "--inventory", tmp_path / "inventory" / "hosts.yml", "--list-tasks", playbook]
