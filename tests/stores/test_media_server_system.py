@@ -114,11 +114,18 @@ def test_values_that_nginx_could_misread_are_refused_in_one_error(world):
         media_server_url="https://media.example/; } server { listen 81;",
         media_server_media_root="/srv/$document_root",
         media_server_sytem="disk",
+        media_server_domain="media.example\n",
+        media_server_certificate="/etc/ssl/a'b.pem",
+        media_server_secret_key="hidden}",
     )
     assert status != 0
     assert "media_server_url is 'https://media.example/; } server { listen 81;'. Set it to an address such as" in said
     assert "media_server_media_root is '/srv/$document_root'. Set it to an absolute path" in said
     assert "media_server_sytem" in said
+    assert "media_server_domain is 'media.example\\\\n'. Set it to a host name" in said
+    assert "media_server_certificate is" in said
+    assert "media_server_secret_key has characters that nginx could misread" in said
+    assert "hidden" not in said
     # The env file belongs to the instance's account
     world.env({**SWITCHED, "S3_BUCKET": "by-hand", "S3_ALIAS_HOST": "'media.example;}'"})
     status, said = world.apply()

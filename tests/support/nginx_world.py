@@ -7,9 +7,13 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import typing as t
 from collections.abc import Iterator, Mapping
@@ -55,9 +59,14 @@ class Response(t.NamedTuple):
     body: bytes
 
 
-def request(port: int, path: str, method: str = "GET", host: str = "127.0.0.1", **headers: str) -> Response:
-    """Send a request with exactly this path to this machine, and return the response."""
+def request(
+    port: int, path: str, method: str = "GET", host: str = "127.0.0.1", *, tls: bool = False, **headers: str
+) -> Response:
+    """Send a request with exactly this path to this machine, and return the response. Any certificate is accepted."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    if tls:
+        context = ssl._create_unverified_context()  # noqa: S323 - the test asks nginx by its IP address
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in {"Host": host, **headers}.items():
@@ -67,6 +76,26 @@ def request(port: int, path: str, method: str = "GET", host: str = "127.0.0.1", 
         return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+class NameServer(threading.Thread):
+    """A name server for which every name is this machine."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def run(self) -> None:
+        """Answer until the process ends."""
+        while True:
+            query, client = self._socket.recvfrom(512)
+            end = query.index(b"\0", 12) + 5
+            wants_ipv4 = query[end - 4 : end - 2] == b"\0\1"
+            header = query[:2] + b"\x81\x80\0\1" + (b"\0\1" if wants_ipv4 else b"\0\0") + bytes(4)
+            answer = b"\xc0\x0c\0\1\0\1" + struct.pack("!IH", 60, 4) + socket.inet_aton("127.0.0.1")
+            self._socket.sendto(header + query[12:end] + (answer if wants_ipv4 else b""), client)
 
 
 class NginxWorld:
@@ -134,9 +163,9 @@ class NginxWorld:
         path.write_bytes(content)
         path.chmod(mode)
 
-    def get(self, path: str, **options: str) -> Response:
+    def get(self, path: str) -> Response:
         """Request a page of the site."""
-        return request(self.port, path, **options)
+        return request(self.port, path)
 
     def start(self) -> None:
         """Start nginx and wait until it answers."""
