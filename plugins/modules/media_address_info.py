@@ -36,6 +36,18 @@ options:
       - The store's endpoint, as in Mastodon's E(S3_ENDPOINT). Users download their account archives from signed
         addresses of it, even if O(url) is another host. See RV(endpoint_problems).
     type: str
+  site_url:
+    description:
+      - Address of a page of the site, such as V(https://social.example.com/). Its content security policy is read, as
+        visitors get it. See RV(site_policy).
+    type: str
+  site_header:
+    description:
+      - The header C(Content-Security-Policy) that Mastodon's web process sends with this page, if it is asked directly.
+      - Mastodon adds the media host to its own policy. So only policies that are not in this header are problems, since
+        a web server in front of Mastodon has added them. Without this option, no policy is a problem.
+    type: str
+    default: ""
 seealso:
   - module: fediverse.mastodon_s3.s3_storage_info
 """
@@ -55,6 +67,12 @@ EXAMPLES = r"""
   fediverse.mastodon_s3.media_address_info:
     url: https://files.example.com
     endpoint_url: https://s3.example.com
+  register: media_host
+
+- name: Check also whether the site's pages will be able to show the media
+  fediverse.mastodon_s3.media_address_info:
+    url: https://files.example.com
+    site_url: https://social.example.com/
   register: media_host
 """
 
@@ -100,9 +118,45 @@ endpoint_problems:
       description: What to do.
       type: str
   sample: []
+site_policy:
+  description: What the content security policies of O(site_url) say. V(none) without this option.
+  returned: success
+  type: dict
+  contains:
+    url:
+      description: The page that was requested.
+      type: str
+    status:
+      description: HTTP status of the page, V(none) if there was no response.
+      type: int
+    reason:
+      description: Why the page could not be read, as in RV(problem.code) or C(HTTP) with the status. Empty if it could.
+      type: str
+    allows:
+      description:
+        - Whether all policies allow pictures (C(img-src)), players (C(media-src)) and scripts (C(connect-src)) from
+          O(url).
+        - V(none) if the page could not be read.
+      type: bool
+    problems:
+      description: Policies that do not allow this, and that are not in O(site_header).
+      type: list
+      elements: dict
+      contains:
+        code:
+          description: V(PolicyBlocksMedia).
+          type: str
+        message:
+          description: What is wrong.
+          type: str
+        remedy:
+          description: What to do.
+          type: str
+  sample: null
 """
 
 import secrets
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -112,11 +166,23 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.ano
     check_base,
     public_address,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.content_security_policy import judge_site
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.media_address import judge_server, plain
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.probe.signed_addresses import (
     addresses_of,
     judge_endpoint,
 )
+
+
+def _site_policy(visitor: AnonymousClient, page: str, media_url: str, own_header: str) -> dict[str, t.Any]:
+    found = judge_site(page, visitor.get(page), media_url, own_header)
+    return {
+        "url": found.url,
+        "status": found.status,
+        "reason": found.reason,
+        "allows": found.allows,
+        "problems": [plain(each) for each in found.problems],
+    }
 
 
 def main() -> None:
@@ -126,16 +192,21 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "ca_bundle": {"type": "path"},
             "endpoint_url": {"type": "str"},
+            "site_url": {"type": "str"},
+            "site_header": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
+    params = module.params
     try:
-        url = check_base("url", module.params["url"])
-        endpoint = module.params["endpoint_url"] and check_base("endpoint_url", module.params["endpoint_url"])
-        visitor = AnonymousClient(ca_bundle=module.params["ca_bundle"] or None)
+        url = check_base("url", params["url"])
+        endpoint = params["endpoint_url"] and check_base("endpoint_url", params["endpoint_url"])
+        page = params["site_url"] and check_base("site_url", params["site_url"]) + "/"
+        visitor = AnonymousClient(ca_bundle=params["ca_bundle"] or None)
     except AddressError as error:
         module.fail_json(msg=str(error))
     answer = visitor.get(public_address(url, f"accounts/avatars/{secrets.token_hex(8)}.png"))
+    site_policy = _site_policy(visitor, page, url, params["site_header"]) if page else None
     visitor.close()
     problems = judge_endpoint(endpoint, addresses_of(endpoint)) if endpoint else []
     module.exit_json(
@@ -143,6 +214,7 @@ def main() -> None:
         status=answer.status,
         problem=plain(judge_server(url, answer)),
         endpoint_problems=[plain(each) for each in problems],
+        site_policy=site_policy,
     )
 
 

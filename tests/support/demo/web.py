@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import sys
@@ -62,6 +63,14 @@ class Storage:
         host = env.get("S3_HOSTNAME", f"s3-{env.get('S3_REGION', 'us-east-1')}.amazonaws.com")
         return f"{scheme}://{host}/{env['S3_BUCKET']}/{key}"
 
+    def policy(self) -> str:
+        """Return the content security policy of the pages, as app/lib/content_security_policy.rb makes it."""
+        env = self.env
+        host = env.get("S3_ALIAS_HOST") or env.get("S3_CLOUDFRONT_HOST") or env.get("S3_HOSTNAME")
+        hosts = [f"https://{env['LOCAL_DOMAIN']}", *([f"https://{host}"] if host else [])]
+        sources = " ".join(["'self'", *hosts, *re.split(r"[\s,]+", env.get("EXTRA_MEDIA_HOSTS", ""))]).strip()
+        return f"default-src 'none'; img-src {sources} data: blob:; media-src {sources}; connect-src {sources}"
+
     def suspend(self, key: str) -> None:
         """Make a picture private, as app/services/update_media_attachments_permissions_service.rb does on disk."""
         (self.media / key).chmod(0o600)
@@ -107,7 +116,9 @@ def handler(storage: Storage, thumbnail: str, avatar: str) -> type[BaseHTTPReque
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == "/health":
+            if self.path == "/":
+                self._answer(200, "text/html", b"<!doctype html><title>Mastodon</title>", storage.policy())
+            elif self.path == "/health":
                 self._answer(200, "text/plain", b"OK")
             elif self.path == "/api/v2/instance":
                 answer = {
@@ -122,8 +133,10 @@ def handler(storage: Storage, thumbnail: str, avatar: str) -> type[BaseHTTPReque
             else:
                 self._answer(404, "text/plain", b"not found")
 
-        def _answer(self, status: int, kind: str, body: bytes) -> None:
+        def _answer(self, status: int, kind: str, body: bytes, policy: str = "") -> None:
             self.send_response(status)
+            if policy:
+                self.send_header("Content-Security-Policy", policy)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("playbook", ["copy", "media_server", "migrate", "preflight", "rollback", "stop", "verify"])
+@pytest.mark.parametrize("playbook", ["announce", "copy", "media_server", "migrate", "preflight", "rollback", "stop", "verify"])
 def test_tags_that_select_nothing_are_an_error(server, playbook):
     status, output = server.run(playbook, "--tags", "nightly")
     assert status != 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from announce_texts import CASES as ANNOUNCE_CASES
 from trial_texts import CASES as TRIAL_CASES
 from wait_texts import CASES as WAIT_CASES
 
@@ -118,18 +119,18 @@ CASES = {
     ),
     "media on a disk": ("{{ [__mastodon_s3_plan_network] }}", {}, ['[""]'], []),
     "only web": (
-        FOUND % "__mastodon_s3_checks_instance",
+        FOUND % "__mastodon_s3_checks_services",
         {"__mastodon_s3_instance": {**INSTANCE, "sidekiq_units": []}},
         ["This host runs only the web process", "not supported yet", "set mastodon_s3_sidekiq_units"],
         ["mastodon_s3_restart_command", "only Sidekiq"],
     ),
     "only Sidekiq": (
-        FOUND % "__mastodon_s3_checks_instance",
+        FOUND % "__mastodon_s3_checks_services",
         {"__mastodon_s3_instance": {**INSTANCE, "web_units": []}},
         ["This host runs only Sidekiq", "set mastodon_s3_web_units"],
         ["mastodon_s3_restart_command", "only the web process"],
     ),
-    "both": (FOUND % "__mastodon_s3_checks_instance", {}, ["[]"], []),
+    "both": (FOUND % "__mastodon_s3_checks_services", {}, ["[]"], []),
     "no ensurepip": (
         FOUND % "__mastodon_s3_checks_host",
         {"__mastodon_s3_python_result": {"stdout": NO_VENV}, "__mastodon_s3_venv_stat": {"stat": {"exists": False}}},
@@ -275,6 +276,7 @@ CASES = {
         [],
     ),
     **TRIAL_CASES,
+    **ANNOUNCE_CASES,
     **WAIT_CASES,
     "other writers": (
         "{{ [__mastodon_s3_plan_writers, __mastodon_s3_plan_schedules, __mastodon_s3_writers_problem] }}",

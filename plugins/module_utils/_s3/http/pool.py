@@ -37,7 +37,10 @@ class Origin(t.NamedTuple):
 
 
 class Response(t.NamedTuple):
-    """A complete response, or one with only the start of its body. Header names are in lower case."""
+    """A complete response, or one with only the start of its body.
+
+    Header names are in lower case. The values of a header that came several times are joined with commas (RFC 9110).
+    """
 
     status: int
     headers: t.Mapping[str, str]
@@ -130,7 +133,10 @@ class ConnectionPool:
         response = used.plain.getresponse()
         if start is None and response.length is not None and response.length > self._max_bytes:
             raise ResponseTooLongError(self._max_bytes)
-        found = {name.lower(): value for name, value in response.getheaders()}
+        found: dict[str, str] = {}
+        for written, value in response.getheaders():
+            name = written.lower()
+            found[name] = f"{found[name]}, {value}" if name in found else value
         body = response.read() if start is None else response.read(start)
         ident = found.get(self._unique_header, "")
         if ident and ident == used.last_ident:

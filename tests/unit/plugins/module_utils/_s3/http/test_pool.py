@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pytest
+from raw_server import RawServer
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.limits import ResponseTooLongError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.http.pool import ConnectionPool, Origin
@@ -158,3 +160,12 @@ def test_a_proxy_gets_the_whole_address(web, pool_with):
 )
 def test_the_address_of_a_server(server, url):
     assert server.url == url
+
+
+def test_all_values_of_a_header_are_seen(pool_with):
+    def answer(connection, _request):
+        connection.send(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B: 2\r\nx-a: 3\r\nContent-Length: 0\r\n\r\n")
+
+    with contextlib.closing(RawServer(answer)) as server:
+        response = pool_with().request(Origin(False, "127.0.0.1", server.port), "GET", "/", {})
+    assert (response.headers["x-a"], response.headers["x-b"]) == ("1, 3", "2")
