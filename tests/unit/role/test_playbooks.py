@@ -11,7 +11,9 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("playbook", ["announce", "copy", "media_server", "migrate", "preflight", "rollback", "stop", "verify"])
+@pytest.mark.parametrize(
+    "playbook", ["announce", "copy", "diagnose", "media_server", "migrate", "preflight", "rollback", "stop", "verify"]
+)
 def test_tags_that_select_nothing_are_an_error(server, playbook):
     status, output = server.run(playbook, "--tags", "nightly")
     assert status != 0
@@ -77,6 +79,24 @@ def test_verify_refuses_before_it_writes_anything(server):
     assert status != 0
     assert "Mastodon does not use the bucket 'social-media', and no copy to it has been started" in output
     assert "Run the migrate playbook first" in output
+    assert not server.state.exists()
+
+
+def test_a_diagnosis_needs_a_url(server):
+    status, output = server.run("diagnose")
+    assert status != 0
+    assert "There is no URL to look at" in output
+    assert not server.state.exists()
+
+
+def test_a_diagnosis_names_the_cause_and_the_remedy(server):
+    keys = "AWS_ACCESS_KEY_ID=AKIDEXAMPLE\nAWS_SECRET_ACCESS_KEY=hidden-secret-key\n"
+    server.env_file.write_text(server.env_file.read_text(encoding="utf-8") + keys, encoding="utf-8")
+    url = "http://127.0.0.1:9/social-media/accounts/avatars/000/000/001/original/0123456789abcdef.png"
+    status, output = server.run("diagnose", "-e", f"url={url}", mastodon_s3_protocol="http")
+    assert status == 0, output
+    assert f"{url}: no response ConnectionRefused" in output
+    assert f"{url} can't be fetched: nothing listens there. Start the web server or proxy of 127.0.0.1:9" in output
     assert not server.state.exists()
 
 

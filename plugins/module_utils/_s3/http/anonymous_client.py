@@ -141,17 +141,24 @@ class AnonymousClient:
         asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
         return self._request("OPTIONS", address, asked)
 
-    def _follow(self, method: str, address: str, headers: t.Mapping[str, str] | None = None) -> AnonymousResponse:
-        answer = self._request(method, address, headers or {})
+    def trace(
+        self, address: str, headers: t.Mapping[str, str] | None = None, *, method: str = "GET"
+    ) -> list[tuple[str, AnonymousResponse]]:
+        """Return each address that was requested, with its response. Up to three redirects are followed."""
+        found = [(address, self._request(method, address, headers or {}))]
         for _hop in range(_MAX_REDIRECTS):
+            answer = found[-1][1]
             target = answer.headers.get("location")
             if answer.status not in _REDIRECTS or not target:
                 break
             address = urljoin(address, target)
             if urlsplit(address).scheme not in ("http", "https"):
                 break
-            answer = self._request(method, address, headers or {})
-        return answer
+            found.append((address, self._request(method, address, headers or {})))
+        return found
+
+    def _follow(self, method: str, address: str, headers: t.Mapping[str, str] | None = None) -> AnonymousResponse:
+        return self.trace(address, headers, method=method)[-1][1]
 
     def _request(self, method: str, address: str, headers: t.Mapping[str, str]) -> AnonymousResponse:
         try:

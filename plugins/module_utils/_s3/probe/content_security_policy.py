@@ -44,6 +44,7 @@ class SitePolicy:
         reason: Why there was none; otherwise an empty string.
         allows: All policies allow the media already; None if the page could not be read.
         problems: Policies that block the media and that Mastodon did not write.
+        blocked: The directives that do not allow the media, with their sources, of all policies.
     """
 
     url: str
@@ -51,6 +52,7 @@ class SitePolicy:
     reason: str
     allows: bool | None
     problems: tuple[StoreProblem, ...] = ()
+    blocked: tuple[str, ...] = ()
 
 
 def parse(header: str) -> list[Policy]:
@@ -98,25 +100,30 @@ def judge_site(page: str, answer: AnonymousResponse, media_url: str, own_header:
         return SitePolicy(page, answer.status, answer.reason, None)
     own = [_without_nonces(policy) for policy in parse(own_header)]
     media = media_url.rstrip("/") + "/"
-    allows, problems = True, []
+    problems: list[StoreProblem] = []
+    shown: list[str] = []
     for policy in parse(answer.headers.get(HEADER, "")):
         names = blocked(policy, media, page)
-        allows = allows and not names
+        shown += _shown(policy, names)
         if names and own and _without_nonces(policy) not in own:
             problems.append(_problem(page, media, policy, names))
-    return SitePolicy(page, answer.status, "", allows, tuple(problems))
+    return SitePolicy(page, answer.status, "", not shown, tuple(problems), tuple(shown))
 
 
 def _problem(page: str, media: str, policy: Policy, names: t.Sequence[str]) -> StoreProblem:
-    present = [name for name in names if name in policy] or ["default-src"]
-    shown = "; ".join(" ".join((name, *policy[name])) for name in present)
     return StoreProblem(
         POLICY_BLOCKS_MEDIA,
         f"A web server in front of Mastodon sends a Content-Security-Policy header of its own with {page}. With it,"
-        f" browsers do not load media from {media}: {shown}.",
+        f" browsers do not load media from {media}: {'; '.join(_shown(policy, names))}.",
         f"In the configuration of that web server, add {media} to {', '.join(names)}, or remove the header, since"
         " Mastodon sends one itself.",
     )
+
+
+def _shown(policy: Policy, names: t.Sequence[str]) -> list[str]:
+    """Return the directives that decide about these names."""
+    deciding = dict.fromkeys(name if name in policy else "default-src" for name in names)
+    return [" ".join((name, *policy[name])) for name in deciding]
 
 
 def _without_nonces(policy: Policy) -> dict[str, tuple[str, ...]]:

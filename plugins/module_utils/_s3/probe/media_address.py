@@ -97,6 +97,12 @@ def judge_server(url: str, answer: AnonymousResponse) -> StoreProblem | None:
     return None
 
 
+def no_answer(reason: str, host: str) -> tuple[str, str]:
+    """Return why there was no response, from its code, and what to do."""
+    what, remedy = _NO_ANSWER.get(reason, (f"the request failed ({reason})", _NO_ANSWER[TIMED_OUT][1]))
+    return what.replace("HOST", host), remedy.replace("HOST", host)
+
+
 def allows(answer: AnonymousResponse, origin: str) -> bool:
     """Return whether a response allows pages of `origin` to use it."""
     return answer.headers.get("access-control-allow-origin") in ("*", origin)
@@ -114,10 +120,7 @@ def _problem(url: str, answer: AnonymousResponse) -> StoreProblem:
 
 def _meaning(answer: AnonymousResponse) -> tuple[str, str, str]:
     if answer.status is None:
-        what, remedy = _NO_ANSWER.get(
-            answer.reason, (f"the request failed ({answer.reason})", _NO_ANSWER[TIMED_OUT][1])
-        )
-        return (answer.reason, what, remedy)
+        return (answer.reason, *no_answer(answer.reason, "HOST"))
     if answer.readable:
         return _ANOTHER
     said = f"the answer is {answer.status}" + ("" if answer.reason.startswith("HTTP") else f" ({answer.reason})")
