@@ -107,6 +107,7 @@ CASES = {
         ],
         [],
     ),
+    "Mastodon 4.2 can't announce it, and allows pictures from everywhere": (_PLAN, _world("4.2.9"), ['["", ""]'], []),
     "a site that can not be read from here": (
         _PLAN,
         _world(
