@@ -19,13 +19,13 @@ def _env(**values):
     return {name: {"value": value, "dynamic": False, "path": "/live/.env.production"} for name, value in values.items()}
 
 
-def _world(version="4.4.2", env=(), recorded=None, page=_PAGE, **variables):
+def _world(version="4.4.2", env=(), recorded=None, page=None, **variables):
     """The variables for a version of Mastodon, with an env file, a record and the page of the web process."""
     return {
         "mastodon_s3_mastodon_version": version,
         "__mastodon_s3_variables": _env(**dict(env)),
         "__mastodon_s3_announcement": recorded or {},
-        "__mastodon_s3_page": page,
+        "__mastodon_s3_page": page or _PAGE,
         **_NOW,
         **variables,
     }
