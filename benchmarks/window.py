@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -117,7 +118,8 @@ def seen(client: Client, outage: Outage, suspended: dict[str, bool]) -> Seen:
     media = [medium for medium in client.media if outage.began <= medium.posted <= outage.ended]
     fetches = [fetch for fetch in client.fetches if outage.began <= fetch.moment <= outage.ended]
     missed = [fetch for fetch in fetches if fetch.status != 200 and fetch.id not in suspended]
-    last = list(map(client.fetch, media))
+    with ThreadPoolExecutor(4) as pool:
+        last = list(pool.map(client.fetch, media))
     lost = [fetch for fetch in last if fetch.status != 200 and fetch.id not in suspended]
     exposed = [fetch for fetch in last if fetch.status == 200 and suspended.get(fetch.id)]
     refused = sum(outage.began <= moment <= outage.ended for moment in client.refused)
