@@ -63,10 +63,10 @@ def request(
     port: int, path: str, method: str = "GET", host: str = "127.0.0.1", *, tls: bool = False, **headers: str
 ) -> Response:
     """Send a request with exactly this path to this machine, and return the response. Any certificate is accepted."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     if tls:
         context = ssl._create_unverified_context()  # noqa: S323 - the test asks nginx by its IP address
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in {"Host": host, **headers}.items():
@@ -196,7 +196,7 @@ class NginxWorld:
 
     def wait_for_reload(self, before: set[str]) -> None:
         """Wait until none of these workers is left."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.workers() & before or not self.workers():
             assert time.monotonic() < deadline, "nginx did not reload"
             time.sleep(0.05)
@@ -216,7 +216,7 @@ class NginxWorld:
         playbook = str(ROOT / "playbooks" / "media_server.yml")
         command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.json", playbook, *options]
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
         )
         said = done.stdout + done.stderr
         if done.returncode == 0 and re.search(r"Reload nginx\] \*+\s*changed", said):
