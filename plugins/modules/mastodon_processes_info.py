@@ -261,7 +261,6 @@ moment:
 """
 
 import os
-import time
 import typing as t
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
@@ -269,15 +268,16 @@ from datetime import datetime, timedelta, timezone
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.errors import DotenvReadError
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.reader import read_document
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon import processes
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.moment import OPTIONS, Moment
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.other_writers import other_writers
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.proof import DISPROVEN, judge
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.processes_check import (
+    ProcessesToCheck,
+    check_processes,
+)
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.schedules import schedules
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.variables import masked_command
 
-_PAUSE_SECONDS = 2.0
 # Exists only where systemd is the init system, see sd_booted(3)
 _BOOTED = "/run/systemd/system"
 
@@ -286,34 +286,21 @@ def _moment(given: dict[str, t.Any] | None) -> Moment | None:
     return Moment.from_options(given) if given else None
 
 
-def _find_out_patiently(params: dict[str, t.Any]) -> dict[str, t.Any]:
-    end = time.monotonic() + params["wait"]
-    while True:
-        found = _find_out(params)
-        if found["verdict"] != DISPROVEN or time.monotonic() >= end:
-            return found
-        time.sleep(_PAUSE_SECONDS)
-
-
 def _find_out(params: dict[str, t.Any]) -> dict[str, t.Any]:
     env_file = params["env_file"] or os.path.join(params["root"], ".env.production")
-    moment = processes.now()
     instance = processes.Instance(params["root"], env_file, params["domain"] or "", frozenset(params["pids"]))
-    found, others = processes.of_instance(instance)
-    since, reverted = _moment(params["since"]), _moment(params["before_reverted_edit"])
-    aged = [
-        (process, processes.is_newer(process, since, moment.boot_id, before_reverted_edit=reverted))
-        for process in found
-    ]
-    wanted: dict[str, str | None] = {}
-    if params["variables"]:
-        wanted = {name: found.value for name, found in read_document(env_file).last().items()}
-    judgement = judge(aged, wanted, params["variables"], env_file)
+    wanted = ProcessesToCheck(
+        instance,
+        params["variables"],
+        since=_moment(params["since"]),
+        before_reverted_edit=_moment(params["before_reverted_edit"]),
+    )
+    found = check_processes(wanted, seconds=params["wait"])
     return {
-        "verdict": judgement.verdict,
-        "faults": list(judgement.faults),
-        "doubts": list(judgement.doubts),
-        "overrides": list(judgement.overrides),
+        "verdict": found.judgement.verdict,
+        "faults": list(found.judgement.faults),
+        "doubts": list(found.judgement.doubts),
+        "overrides": list(found.judgement.overrides),
         "processes": [
             {
                 "pid": process.pid,
@@ -323,11 +310,11 @@ def _find_out(params: dict[str, t.Any]) -> dict[str, t.Any]:
                 "in_container": process.in_container,
                 "environment_read": process.environment is not None,
             }
-            for process, restarted in aged
+            for process, restarted in found.processes
         ],
-        "other_processes": others,
+        "other_processes": found.others,
         "other_writers": _other_writers(instance, params["units"]),
-        "moment": moment.as_dict(),
+        "moment": found.moment.as_dict(),
     }
 
 
@@ -368,7 +355,7 @@ def main() -> None:
     )
     module.run_command_environ_update = {"LANGUAGE": "C", "LC_ALL": "C.UTF-8"}
     try:
-        result = _find_out_patiently(module.params)
+        result = _find_out(module.params)
         result["schedules"] = _schedules(module) if module.params["schedules"] else []
     except DotenvReadError as error:
         module.fail_json(msg=str(error))

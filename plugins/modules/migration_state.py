@@ -17,6 +17,8 @@ description:
   - A damaged record (empty, truncated, of a wrong type) is rebuilt if the env file and the journal of the copy show
     what it said. C(restart_pending) of RV(record) is then set. Otherwise the task fails and nothing is changed.
   - A folder that users other than root can change is refused.
+  - While M(fediverse.mastodon_s3.mastodon_switch) is switching the instance, it waits for its end, for up to 15
+    minutes.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.attributes
@@ -116,6 +118,7 @@ options:
         default: []
 seealso:
   - module: fediverse.mastodon_s3.mastodon_processes_info
+  - module: fediverse.mastodon_s3.mastodon_switch
 """
 
 EXAMPLES = r"""
@@ -221,6 +224,19 @@ path:
   returned: success
   type: str
   sample: /var/lib/mastodon_s3/mastodon-media.switch.json
+waited:
+  description:
+    - Whether a switch was in progress, so that this task had to wait for its end. What was read before that may be
+      outdated.
+  returned: success
+  type: bool
+unseen_outcome:
+  description:
+    - How M(fediverse.mastodon_s3.mastodon_switch) ended, if no control node has seen it, V(none) otherwise. With
+      C(finished), C(undone), C(error) and C(at).
+  returned: success
+  type: dict
+  sample: {finished: false, undone: true, error: "Start Sidekiq: it did not stay up", at: "2026-12-01T10:00:00Z"}
 """
 
 import typing as t
@@ -228,8 +244,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.moment import OPTIONS, Moment
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration import machine, store
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration import lock, machine, outcome, store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration import record as records
+
+_SWITCH_SECONDS = 900.0
 
 
 def _result(position: machine.Position) -> dict[str, t.Any]:
@@ -262,6 +280,8 @@ def _run(params: dict[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
     location = store.RecordLocation(
         params["state_dir"], params["bucket"], params["key_prefix"], params["uses_bucket"], params["permission"]
     )
+    waited = lock.wait_for_switch(location.state_dir, location.bucket, _SWITCH_SECONDS)
+    unseen = outcome.read_outcome(location.state_dir, location.bucket)
     found = store.read(location)
     position, changed = machine.Position(found.record, location.uses_bucket), False
     if params["create_state_dir"] and store.folder_is_missing(location.state_dir):
@@ -274,7 +294,14 @@ def _run(params: dict[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
             changed = True
             record = record if check_mode else store.write(location, record)
             position = machine.Position(record, location.uses_bucket)
-    return {"changed": changed, **_result(position), "damage": found.damage, "path": location.path}
+    return {
+        "changed": changed,
+        **_result(position),
+        "damage": found.damage,
+        "path": location.path,
+        "waited": waited,
+        "unseen_outcome": unseen and unseen.as_dict(),
+    }
 
 
 def main() -> None:

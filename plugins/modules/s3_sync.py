@@ -498,46 +498,25 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connecti
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
     ConnectionOptionsError,
     connection_argument_spec,
-    connection_options,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.plain_endpoint import plain_endpoint
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.connect import store_from
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.engine import run
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.statefiles import (
     BusyError,
     progress_path,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import ExposureMode, SyncError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import SyncError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.options import (
     settings_from,
     sync_argument_spec,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.priority import lower_priority
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.stop import StopReason
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.settings import Settings
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.store.store import Store
 
 _STOPPED = {
     StopReason.REQUEST: "the run was asked to stop before it was complete: run it again to continue",
     StopReason.TIME_LIMIT: "the run stopped after time_limit, before it was complete: run it again to continue",
 }
-
-
-def _store(params: dict[str, Any], settings: Settings) -> Store:
-    options = connection_options(params)
-
-    def make_client() -> Any:
-        # Only after the processes were forked, so that boto3 is not in their memory too.
-        from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection import client
-
-        return client.s3_client(options, max_pool_connections=settings.concurrency)
-
-    return Store(
-        make_client,
-        settings.bucket,
-        settings.prefix,
-        acl=settings.rules.mode is ExposureMode.ACL,
-        endpoint=plain_endpoint(options, settings.bucket),
-    )
 
 
 def main() -> None:
@@ -552,7 +531,7 @@ def main() -> None:
             module.warn(trouble)
         report = run(
             settings,
-            partial(_store, module.params, settings),
+            partial(store_from, module.params, settings),
             time_limit=module.params["time_limit"],
             progress=module.params["progress"],
         )

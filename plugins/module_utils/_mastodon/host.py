@@ -58,15 +58,27 @@ def read_units(run: Runner, command: t.Sequence[str]) -> list[units.Unit]:
     for verb in (("list-units", "--all"), ("list-unit-files",)):
         output = _systemctl(run, [*command, *verb, "--type=service", "--plain", "--no-legend", "--no-pager", "--full"])
         names += systemctl.parse_units(output)
-    names = systemctl.showable(names)
-    found: dict[str, units.Unit] = {}
+    found = {unit.name: unit for unit in show_units(run, command, systemctl.showable(names))}
+    return [found[name] for name in sorted(found)]
+
+
+def show_units(run: Runner, command: t.Sequence[str], names: t.Sequence[str]) -> list[units.Unit]:
+    """Return the named services.
+
+    Args:
+        run: Runs a command.
+        command: `systemctl`, with options that choose the service manager.
+        names: Full names of units.
+
+    Raises:
+        DiscoveryError: systemctl failed.
+    """
+    found: list[units.Unit] = []
     for start in range(0, len(names), _UNITS_PER_CALL):
         some = names[start : start + _UNITS_PER_CALL]
         show = [*command, "show", "--no-pager", "--property=" + ",".join(systemctl.PROPERTIES), "--", *some]
-        for properties in systemctl.parse_show(_systemctl(run, show)):
-            unit = units.from_properties(properties)
-            found[unit.name] = unit
-    return [found[name] for name in sorted(found)]
+        found += map(units.from_properties, systemctl.parse_show(_systemctl(run, show)))
+    return found
 
 
 def _systemctl(run: Runner, command: list[str]) -> str:

@@ -18,7 +18,8 @@ ORDER = {
     "_s3": ["http", "connection", "objects", "bucket", "probe"],
     "_sync": [
         *("model", "rules", "settings", "tree", "store", "journal", "content", "processes", "report", "feed"),
-        *("plan", "senders", "execution", "transfer", "progress", "audit", "options", "sync_round", "engine"),
+        *("plan", "senders", "execution", "transfer", "progress", "audit", "options", "connect"),
+        *("sync_round", "engine"),
     ],
 }
 ROOTS = {"_s3": Path(_s3.__file__).parent, "_sync": Path(_sync.__file__).parent}

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, fediverse.mastodon_s3 contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keeps two switches of one bucket apart, and lets other tasks wait until a switch has ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import typing as t
+from contextlib import contextmanager, suppress
+
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.errors import FileError, MissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.private import (
+    open_private_file,
+    private_folder,
+)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.walk import open_folder
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration.store import StateError
+
+_POLL_SECONDS = 0.2
+
+
+def lock_name(bucket: str) -> str:
+    """Return the name of the lock's file in the state folder."""
+    return f"{bucket}.switch.lock"
+
+
+@contextmanager
+def switch_lock(state_dir: str, bucket: str, seconds: float) -> t.Iterator[None]:
+    """Hold the lock until the end of the block, or of this process.
+
+    Args:
+        state_dir: The state folder.
+        bucket: The bucket's name.
+        seconds: How long to wait for another process.
+
+    Raises:
+        StateError: Another process still holds it, or the state folder can't be used.
+    """
+    try:
+        with private_folder(state_dir) as folder:
+            descriptor = open_private_file(folder, lock_name(bucket))
+    except FileError as error:
+        raise StateError(f"state_dir: {error}") from error
+    try:
+        _wait(descriptor, os.path.join(state_dir, lock_name(bucket)), seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_switch(state_dir: str, bucket: str, seconds: float) -> bool:
+    """Wait until no process holds the lock, and return whether one did. Creates nothing.
+
+    Raises:
+        StateError: A process still holds it, or the state folder can't be used.
+    """
+    if "/" in bucket:
+        return False
+    try:
+        with open_folder(state_dir, private=True) as folder:
+            if folder.status_of(lock_name(bucket)) is None:
+                return False
+            descriptor = open_private_file(folder, lock_name(bucket))
+    except MissingError:
+        return False
+    except FileError as error:
+        raise StateError(f"state_dir: {error}") from error
+    try:
+        return _wait(descriptor, os.path.join(state_dir, lock_name(bucket)), seconds)
+    finally:
+        os.close(descriptor)
+
+
+def _wait(descriptor: int, path: str, seconds: float) -> bool:
+    """Take the lock, and return whether that took waiting."""
+    end, waited = time.monotonic() + seconds, False
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return waited
+        if time.monotonic() >= end:
+            raise StateError(
+                f"an earlier run is still switching this instance on the host, and holds {path} for more than"
+                f" {seconds:.0f} s; find its process with lslocks, wait for its end, and run this again"
+            )
+        waited = True
+        time.sleep(_POLL_SECONDS)
