@@ -215,7 +215,7 @@ def measure(server: Server, arguments: argparse.Namespace) -> tuple[list[list[st
     """Migrate and roll back in several rounds. Return the rows of both tables."""
     switches, rollbacks = [], []
     client = Client(server.address, server.domain, str(server.store.ca_bundle), arguments.rate, arguments.media_bytes)
-    with Watcher(server.container) as watcher, client:
+    with client, Watcher(server.container) as watcher:
         time.sleep(AFTER_SECONDS)
         for number in range(1, arguments.rounds + 1):
             outage = play("migrate", server, watcher, client)

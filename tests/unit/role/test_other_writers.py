@@ -65,4 +65,4 @@ def test_the_switch_waits_for_tootctl(server, tootctl):
     assert REFUSED not in said
     # It goes on, and fails later, since there is no store
     assert code != 0
-    assert "Quiesce | Send files that were written in the meantime" in said
+    assert "Switch | Let Sidekiq finish its jobs" in said

@@ -19,7 +19,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._switch.mode
     SwitchFailedError,
 )
 
-ALL = [Phase.QUIESCE, Phase.CONFIGURE, Phase.RESTART]
+ALL = (Phase.QUIESCE, Phase.CONFIGURE, Phase.RESTART)
 OLD = b"LOCAL_DOMAIN=social.example\nS3_ENABLED=false\n"
 NEW = b"LOCAL_DOMAIN=social.example\nS3_ENABLED=true\nS3_BUCKET=media\n"
 WHOLE_SWITCH = ["quiet_sidekiq", "sync", "stop_sidekiq", "restart_web", "sync", "wait_for_web", "start_sidekiq"]
