@@ -96,6 +96,12 @@ options:
       - After this many seconds, web has to be healthy.
     type: int
     default: 120
+  fallback_file:
+    description:
+      - A file that is removed once the last files are sent, and if the switch fails. While it exists, the media host of
+        the role P(fediverse.mastodon_s3.media_server#role) serves from disk what the bucket does not have yet.
+    type: path
+    default: ""
   sync:
     description:
       - Options of M(fediverse.mastodon_s3.s3_sync), for the files that are sent. They also name the bucket and the
@@ -330,6 +336,7 @@ def _settings(params: dict[str, t.Any], sync: dict[str, t.Any]) -> Settings:
         web_socket=params["web_socket"],
         quiesce_timeout=params["quiesce_timeout"],
         health_timeout=params["health_timeout"],
+        fallback_file=params["fallback_file"],
         restore=Copy(params["restore"]) if params["restore"] else None,
         before_edit=Moment.from_options(edit) if edit else None,
     )
@@ -423,6 +430,7 @@ def main() -> None:
             "web_socket": {"type": "path", "default": ""},
             "quiesce_timeout": {"type": "int", "default": 60},
             "health_timeout": {"type": "int", "default": 120},
+            "fallback_file": {"type": "path", "default": ""},
             "sync": {"type": "dict", "required": True},
             "restore": {"type": "str", "choices": [copy.value for copy in Copy]},
             "before_edit": {"type": "dict", "options": OPTIONS},

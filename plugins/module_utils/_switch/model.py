@@ -77,6 +77,7 @@ class Settings:
         web_socket: The Unix socket on which it listens, or an empty string.
         quiesce_timeout: Seconds that Sidekiq's jobs may take.
         health_timeout: Seconds until web has to answer.
+        fallback_file: While it exists, a web server serves from disk what the bucket lacks; or an empty string.
         restore: What an undo of an earlier switch restores; None if nothing was edited.
         before_edit: The moment before that edit.
     """
@@ -96,6 +97,7 @@ class Settings:
     web_socket: str
     quiesce_timeout: int
     health_timeout: int
+    fallback_file: str = ""
     restore: Copy | None = None
     before_edit: Moment | None = None
 

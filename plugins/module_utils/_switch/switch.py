@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.editor import edit
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.masking import masked_diff
@@ -184,6 +185,7 @@ class Switch:
                 with self._step("Send the last files of the old processes"):
                     self._round("restart", {"minimum_age": 0})
                 self.progress.seconds_to_last_file = round(time.monotonic() - ended, 3)
+                self._end_fallback()
         if not self._services.by_command:
             with self._step("Start Sidekiq"):
                 self._services.start_sidekiq()
@@ -213,12 +215,19 @@ class Switch:
         if not self._interfered:
             return SwitchFailedError(f"{cause}\nNothing was changed.", undone=False, interfered=False)
         try:
+            self._end_fallback()
             self._undo()
         except Exception as second:  # noqa: BLE001 - it has to be said, whatever it is
             return SwitchFailedError(
                 f"{cause}\n{self._not_restored(self._describe(second))}", undone=False, interfered=True
             )
         return SwitchFailedError(f"{cause}\n{_RESTORED}", undone=True, interfered=True)
+
+    def _end_fallback(self) -> None:
+        """Have web servers serve nothing from disk any more: files there may be deleted or suspended from now on."""
+        with suppress(FileNotFoundError):
+            if self._settings.fallback_file:
+                os.unlink(self._settings.fallback_file)
 
     def _not_restored(self, cause: str) -> str:
         hint = "" if self._services.by_command else f" To see the logs, run {self._services.journal_hint}"

@@ -84,6 +84,7 @@ class World:
             sidekiq_units=("sidekiq.service",),
             quiesce_timeout=1,
             health_timeout=1,
+            fallback_file=str(self.folder / "fallback"),
             **given,
         )
         empty = dict.fromkeys(("owner", "group", "mode", "validate"))
@@ -104,6 +105,7 @@ def world(tmp_path):
     tmp_path.chmod(0o755)
     found = World(tmp_path)
     found.env_file.write_bytes(OLD)
+    (tmp_path / "fallback").touch()
     store.create_folder(str(tmp_path / "state"))
     return found
 
@@ -125,6 +127,7 @@ def test_sidekiq_stops_before_the_edit_and_starts_last(world):
     assert [options["delete"] for options in world.options] == ["own", "never"]
     assert switch.progress.phases == ["quiesce", "configure", "restart"]
     assert switch.progress.seconds_without_sidekiq is not None
+    assert not (world.folder / "fallback").exists()
 
 
 def test_without_a_feed_web_answers_before_the_tree_is_walked(world):
@@ -171,6 +174,7 @@ def test_whatever_fails_is_undone(world, monkeypatch, step):
     assert "no luck\nEverything was restored to the state before the switch" in str(error)
     assert not world.position.restart_due
     assert world.position.source_of_truth is machine.SourceOfTruth.DISK
+    assert not (world.folder / "fallback").exists()
 
 
 @pytest.mark.parametrize("step", STEPS)
