@@ -9,20 +9,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: s3_fetch
-short_description: Download objects from a bucket into a folder of media
+short_description: Bring home from a bucket what has changed there
 version_added: 0.1.0
 description:
-  - Downloads the objects of a bucket that are missing in a folder, or that were replaced in the bucket since. This is
-    the way back from the bucket to the disk.
+  - Downloads the objects of a bucket that are missing in a folder, or that were replaced in the bucket since. On
+    request, it also applies deletions and suspensions. This is the way back from the bucket to the disk.
   - Each file appears whole or not at all. It is downloaded to a temporary file, checked against the object's checksum,
     written to the disk, and renamed. A run that was stopped continues with the next one.
   - A file with other content is replaced only if the object is newer than the file. The old file is kept below
-    O(replaced_dir). Nothing is deleted.
+    O(set_aside_dir). Nothing is deleted.
   - Run as root, the module works with the rights of the owner of O(dest), who also owns all new files and folders. So
     this owner can't make root change other files.
   - Keys with C(..), empty names, control characters, or names that are too long for the file system are refused and
     reported. Symlinks below O(dest) are never followed.
-  - The memory it needs does not depend on the number of objects.
+  - The memory it needs does not depend on the number of objects. The bucket is listed once. If there is more to do
+    than fits into memory, it is listed twice.
 author: fediverse.mastodon_s3 contributors (@fediverse)
 extends_documentation_fragment:
   - fediverse.mastodon_s3.place
@@ -55,6 +56,40 @@ options:
       - It is compared with the store's clock. Choose a time that is a few minutes too early. Objects that are already
         there as files are not downloaded again.
     type: float
+  deleted:
+    description:
+      - What to do with a file that M(fediverse.mastodon_s3.s3_sync) has sent, if its object has been deleted in the
+        bucket since.
+      - V(keep) leaves it where it is.
+      - V(set_aside) moves it to O(set_aside_dir), unless the file has changed since it was sent. This needs the journal
+        of C(s3_sync), so use the same O(state_dir), O(endpoint_url), O(bucket) and O(key_prefix), and its C(src) as
+        O(dest). With the journal, objects that have not changed since they were sent need no look at their files.
+    type: str
+    choices: [keep, set_aside]
+    default: keep
+  max_change_percent:
+    description:
+      - The run stops if a larger share of the objects in the journal was deleted, and there are more than 1000 of them,
+        or if a larger share of all objects can't be read by visitors (see O(acls)). Then the bucket may be the wrong
+        one, or have no ACLs.
+      - An empty bucket always stops the run with O(deleted=set_aside).
+    type: int
+    default: 50
+  acls:
+    description:
+      - With O(exposure=acl), for which objects in O(public_prefixes) the ACL is read. A file whose object visitors
+        can't read gets mode V("0600"), like the media of suspended accounts.
+      - V(new) stands for those that are downloaded.
+      - V(all) stands for all of them, with one request for each. Files that have mode V("0600") although visitors can
+        read the object get O(mode) again.
+    type: str
+    choices: [new, all]
+    default: new
+  modes_until:
+    description:
+      - Time in seconds since the epoch, by the host's clock. With O(acls=all), files whose status has changed later
+        keep their mode. This is for a time when Mastodon uses the disk again, and sets modes itself.
+    type: float
   mode:
     description:
       - Permissions of new files, as an octal number in quotes. With O(exposure=acl), a file in O(public_prefixes) whose
@@ -67,12 +102,19 @@ options:
       - Permissions of new folders, as an octal number in quotes.
     type: raw
     default: "0755"
-  replaced_dir:
+  set_aside_dir:
     description:
-      - Folder for copies of the files that are replaced, in a folder with the bucket's name. A suffix makes the names
+      - Folder for files that are replaced or moved away, in a folder with the bucket's name. A suffix makes the names
         unique. It must not be below O(dest), and other users must not be able to change it.
+      - If it is on another file system than O(dest), O(deleted=set_aside) uses the folder C(.mastodon_s3-set-aside) in
+        O(dest) instead, which only root can enter, so that nothing has to be copied.
     type: path
-    default: /var/lib/mastodon_s3/replaced
+    default: /var/lib/mastodon_s3/set_aside
+  state_dir:
+    description:
+      - Folder with the journal of M(fediverse.mastodon_s3.s3_sync).
+    type: path
+    default: /var/lib/mastodon_s3
   concurrency:
     description:
       - How many objects are downloaded at the same time.
@@ -96,6 +138,16 @@ EXAMPLES = r"""
     region: eu-central-1
     credentials_file: /home/mastodon/live/.env.production
     newer_than: 1795910400
+
+- name: Bring home everything that has changed, including deletions and suspensions
+  fediverse.mastodon_s3.s3_fetch:
+    dest: /home/mastodon/live/public/system
+    bucket: mastodon-media
+    region: eu-central-1
+    credentials_file: /home/mastodon/live/.env.production
+    newer_than: 1795910400
+    deleted: set_aside
+    acls: all
 
 - name: Show what is missing on disk
   fediverse.mastodon_s3.s3_fetch:
@@ -138,6 +190,18 @@ counts:
       description: The file has other content and is newer than the object, so it was left alone.
       type: int
       returned: always
+    set_aside:
+      description: The object was deleted, so the file was moved away.
+      type: int
+      returned: always
+    closed:
+      description: Visitors can't read the object, so the file got mode C(0600).
+      type: int
+      returned: always
+    opened:
+      description: Visitors can read the object, so the file got O(mode) again.
+      type: int
+      returned: always
     vanished:
       description: The object was deleted before it could be downloaded.
       type: int
@@ -159,6 +223,9 @@ counts:
     replaced: 1
     same: 3
     newer_on_disk: 0
+    set_aside: 2
+    closed: 1
+    opened: 0
     vanished: 0
     out_of_scope: 0
     refused: 0
@@ -176,6 +243,16 @@ unverified:
   returned: always, unless the run could not begin
   type: int
   sample: 0
+set_aside_dir:
+  description: Folder with the files that were replaced or moved away.
+  returned: always, unless the run could not begin
+  type: str
+  sample: /var/lib/mastodon_s3/set_aside/mastodon-media
+listing_seconds:
+  description: How long it took to list the bucket and to find out what there is to do.
+  returned: always, unless the run could not begin
+  type: float
+  sample: 1.204
 examples:
   description: Some objects for each of the RV(counts), except those with the same content.
   returned: always, unless the run could not begin

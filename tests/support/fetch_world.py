@@ -73,17 +73,22 @@ class World:
 
     def __init__(self, root, bucket):
         self.bucket = bucket
+        self.journal = None
         self.dest = root / "system"
-        self.replaced = root / "replaced"
+        self.set_aside = root / "set_aside"
         self.dest.mkdir()
-        self.replaced.mkdir()
+        self.set_aside.mkdir()
 
     def settings(self, *, include=(), exposure=ExposureMode.ACL, check_mode=False, **others):
         rules = Rules(exposure, ("accounts/", "media/"), ("backups/",), include=patterns("include", include))
         given = {
             "dest": str(self.dest),
-            "replaced_dir": str(self.replaced),
+            "set_aside_dir": str(self.set_aside),
             "newer_than": None,
+            "journal": None,
+            "max_change_percent": 50,
+            "all_acls": False,
+            "modes_until": None,
             "mode": 0o644,
             "directory_mode": 0o755,
             "concurrency": 4,
@@ -92,14 +97,14 @@ class World:
         return FetchSettings(rules=rules, check_mode=check_mode, **{**given, **others})
 
     def run(self, **options):
-        dest, replaced = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (self.dest, self.replaced))
+        dest, aside = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (self.dest, self.set_aside))
         before = os.umask(0)
         try:
-            return Fetch(self.settings(**options), self.bucket.as_bucket(), dest, replaced).run()
+            return Fetch(self.settings(**options), self.bucket.as_bucket(), dest, aside, self.journal).run()
         finally:
             os.umask(before)
             os.close(dest)
-            os.close(replaced)
+            os.close(aside)
 
     def counts(self, **options):
         report = self.run(**options)

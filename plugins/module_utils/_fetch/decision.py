@@ -12,7 +12,12 @@ import unicodedata
 from enum import Enum
 from typing import Optional
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import Listed
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.model import (
+    Listed,
+    Row,
+    RowState,
+    storable_ns,
+)
 
 # NAME_MAX and PATH_MAX of limits.h. A path below the folder has to leave room for the folder's own.
 _MOST_NAME_BYTES = 255
@@ -72,3 +77,20 @@ def decide(found: Listed, status: Optional[os.stat_result]) -> Decision:
 def decide_by_age(found: Listed, status: os.stat_result) -> Decision:
     """Return what to do with an object whose content differs from that of its file: the newer one stays."""
     return Decision.REPLACE if found.modified > status.st_mtime_ns / 10**9 else Decision.LEAVE
+
+
+def is_as_sent(row: Optional[Row], found: Listed) -> bool:
+    """Return whether an object is still the one that the journal knows."""
+    return row is not None and row.state == RowState.DONE and (row.size, row.etag) == (found.size, found.etag)
+
+
+def was_deleted(row: Row) -> bool:
+    """Return whether a key of the journal that the bucket does not have was deleted there."""
+    return row.state == RowState.DONE
+
+
+def is_file_as_sent(row: Row, status: os.stat_result) -> bool:
+    """Return whether a file is still the one that the journal knows."""
+    return (
+        stat.S_ISREG(status.st_mode) and row.size == status.st_size and row.mtime_ns == storable_ns(status.st_mtime_ns)
+    )

@@ -11,16 +11,24 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Optional
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model import FetchError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.folder import Folder
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.temporary import Temporary
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.temporary import (
+    Temporary,
+    remove_stale,
+)
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_BYTES = 1 << 20
+# By how much the times of new files may lag behind the clock: the kernel takes them from its last tick.
+_CLOCK_TICK_SECONDS = 0.05
 
 
 class PathError(Exception):
@@ -34,6 +42,7 @@ class Destination:
         """Work below an open folder; new folders get this mode."""
         self._root = descriptor
         self._directory_mode = directory_mode
+        self._since = time.time() - _CLOCK_TICK_SECONDS
 
     def status(self, parts: Sequence[str]) -> Optional[os.stat_result]:
         """Return the status of what has this path; None if there is nothing.
@@ -61,8 +70,39 @@ class Destination:
         """
         with self._folder(parts[:-1], create=True) as descriptor:
             folder = Folder(descriptor, "/".join(parts[:-1]), ())
+            # Of a run that was killed: only one runs at a time, and it returns to the folders where it was killed.
+            remove_stale(folder, before=self._since)
             with Temporary(folder, "/".join(parts)) as temporary:
                 yield NewFile(folder, temporary, parts[-1])
+
+    def set_mode(self, parts: Sequence[str], mode: int) -> None:
+        """Set the permissions of a regular file.
+
+        Raises:
+            PathError: See there.
+            OSError: The system refuses.
+        """
+        with self._folder(parts[:-1], create=False) as folder:
+            try:
+                descriptor = os.open(parts[-1], _FILE, dir_fd=folder)
+            except OSError as error:
+                raise _explained(error) from error
+            try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise PathError("something that is no regular file has its name")
+                os.fchmod(descriptor, mode)
+            finally:
+                os.close(descriptor)
+
+    def move(self, parts: Sequence[str], other: Destination, new_parts: Sequence[str]) -> None:
+        """Move a file into another folder on the same file system, where it replaces what has its name.
+
+        Raises:
+            PathError: See there.
+            OSError: The system refuses; EXDEV if the folders are not on one file system.
+        """
+        with self._folder(parts[:-1], create=False) as source, other._folder(new_parts[:-1], create=True) as target:
+            os.rename(parts[-1], new_parts[-1], src_dir_fd=source, dst_dir_fd=target)
 
     @contextmanager
     def _folder(self, parts: Sequence[str], *, create: bool) -> Iterator[int]:

@@ -16,6 +16,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
     STATE_DIR,
     absolute,
     at_least,
+    journal_path_from,
     place_argument_spec,
     rules_from,
 )
@@ -31,7 +32,12 @@ def fetch_argument_spec() -> dict[str, dict[str, Any]]:
         "newer_than": {"type": "float"},
         "mode": {"type": "raw", "default": "0644"},
         "directory_mode": {"type": "raw", "default": "0755"},
-        "replaced_dir": {"type": "path", "default": f"{STATE_DIR}/replaced"},
+        "deleted": {"type": "str", "choices": ["keep", "set_aside"], "default": "keep"},
+        "max_change_percent": {"type": "int", "default": 50},
+        "acls": {"type": "str", "choices": ["new", "all"], "default": "new"},
+        "modes_until": {"type": "float"},
+        "set_aside_dir": {"type": "path", "default": f"{STATE_DIR}/set_aside"},
+        "state_dir": {"type": "path", "default": STATE_DIR},
         "concurrency": {"type": "int", "default": 16},
         "limit": {"type": "int", "default": 20},
     }
@@ -47,11 +53,16 @@ def settings_from(params: Mapping[str, Any], *, check_mode: bool) -> FetchSettin
     concurrency = at_least("concurrency", params["concurrency"], 1)
     if concurrency > _MOST_CONCURRENCY:
         raise FetchError(f"concurrency: {concurrency} is too much for a store: use at most {_MOST_CONCURRENCY}")
+    percent = at_least("max_change_percent", params["max_change_percent"], 0)
     return FetchSettings(
         dest=absolute("dest", params["dest"]),
-        replaced_dir=absolute("replaced_dir", params["replaced_dir"]),
+        set_aside_dir=absolute("set_aside_dir", params["set_aside_dir"]),
         rules=rules_from(params),
         newer_than=params["newer_than"],
+        journal=journal_path_from({**params, "src": params["dest"]}) if params["deleted"] == "set_aside" else None,
+        max_change_percent=percent,
+        all_acls=params["acls"] == "all",
+        modes_until=params["modes_until"],
         mode=_mode("mode", params["mode"], 0o600),
         directory_mode=_mode("directory_mode", params["directory_mode"], 0o700),
         concurrency=concurrency,

@@ -10,9 +10,11 @@ import errno
 import fcntl
 import os
 import struct
+from contextlib import suppress
 
 _IMMUTABLE = 0x10  # uapi/linux/fs.h: FS_IMMUTABLE_FL
 _APPEND_ONLY = 0x20  # uapi/linux/fs.h: FS_APPEND_FL
+_CONTEXT = "security.selinux"
 _ACL = "system.posix_acl_access"
 # Attributes that describe the bytes of one file, or belong to the kernel, are not copied to another file.
 _NOT_COPIED = ("security.capability", "security.ima", "security.evm", "trusted.")
@@ -59,6 +61,12 @@ def copy_extended(source: int, target: int) -> None:
         except OSError:
             if name == _ACL:
                 raise
+
+
+def copy_context(source: int, target: int) -> None:
+    """Give the file behind `target` the SELinux context of `source`, if there is one and the user may do so."""
+    with suppress(OSError):
+        os.setxattr(target, _CONTEXT, os.getxattr(source, _CONTEXT))
 
 
 def drop_acl(descriptor: int) -> None:

@@ -233,8 +233,15 @@ def remove(folder: Folder, name: str, status: os.stat_result) -> None:
         raise refused(folder.join(name), "can't be removed", error) from error
 
 
-def remove_stale(folder: Folder, *owners: int) -> None:
-    """Remove files of the caller or these owners that runs left in a folder when they were killed over an hour ago."""
+def remove_stale(folder: Folder, *owners: int, before: float | None = None) -> None:
+    """Remove files of the caller or these owners that runs left in a folder when they were killed.
+
+    Args:
+        folder: The folder.
+        owners: Further owners.
+        before: Only files whose status last changed before this moment, in seconds since the epoch. None: only files
+            that were last written more than an hour ago.
+    """
     with suppress(FileError):
         for name in folder.names():
             if not name.startswith(TEMPORARY_PREFIX):
@@ -244,6 +251,6 @@ def remove_stale(folder: Folder, *owners: int) -> None:
                 status is not None
                 and stat.S_ISREG(status.st_mode)
                 and status.st_uid in (os.geteuid(), *owners)
-                and status.st_mtime < time.time() - _STALE_SECONDS
+                and (status.st_mtime < time.time() - _STALE_SECONDS if before is None else status.st_ctime < before)
             ):
                 remove(folder, name, status)

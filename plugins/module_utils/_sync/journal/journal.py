@@ -191,12 +191,16 @@ class Journal:
     def apply(self, outcome: Outcome) -> None:
         """Record the result of an action. It is on disk within about a second; until then, a kill would repeat it."""
         if outcome.forget:
-            with clear_errors(self.path):
-                self._begin()
-                self._connection.execute("DELETE FROM objects WHERE key=?", (outcome.action.key,))
-            self._commit_some()
+            self.forget(outcome.action.key)
         elif outcome.row is not None:
             self.refresh(outcome.row)
+
+    def forget(self, key: str) -> None:
+        """Record that the bucket does not have a key any more."""
+        with clear_errors(self.path):
+            self._begin()
+            self._connection.execute("DELETE FROM objects WHERE key=?", (key,))
+        self._commit_some()
 
     def refresh(self, row: Row) -> None:
         """Record a harmless change of a file's metadata that needs no action."""
@@ -352,9 +356,13 @@ class Journal:
         return self._meta("settled_ns")
 
     def reopen(self) -> None:
-        """Make the tree the source of truth again. The bucket's content is then in doubt: it may have changed."""
+        """Make the tree the source of truth again. The bucket's content is then in doubt: it may have changed.
+
+        So it must be listed: what Mastodon wrote there may be in the tree as well, and need not be sent again.
+        """
         with clear_errors(self.path):
             self._begin()
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('needs_listing', '1')")
             self._connection.execute("DELETE FROM meta WHERE name IN ('switched_ns', 'settled_ns', 'feed_position')")
             self._connection.execute(
                 "UPDATE objects SET state=?, applied='' WHERE state=?", (RowState.DOUBTED.value, RowState.DONE.value)

@@ -22,7 +22,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.rules.
 def test_files_belong_to_the_owner_of_the_folder(as_root, world, bucket):
     os.chown(world.dest, UID, UID)
     world.dest.parent.chmod(0o711)
-    world.replaced.chmod(0o700)
+    world.set_aside.chmod(0o700)
     bucket.put("media/a/b")
     world.write("media/c", b"old")
     os.chown(world.dest / "media", UID, UID)
@@ -32,9 +32,9 @@ def test_files_belong_to_the_owner_of_the_folder(as_root, world, bucket):
     assert (report.counts["fetched"], report.counts["replaced"]) == (1, 1)
     owners = {path.name: path.stat().st_uid for path in world.dest.rglob("*")}
     assert owners == {"media": UID, "a": UID, "b": UID, "c": UID}
-    kept = next((world.replaced / "bucket-1").rglob("c.*"))
+    kept = next((world.set_aside / "bucket-1").rglob("c.*"))
     assert kept.read_bytes() == b"old"
-    assert world.replaced.stat().st_uid == os.geteuid() == 0
+    assert world.set_aside.stat().st_uid == os.geteuid() == 0
 
 
 def test_errors_of_the_process_arrive(world, bucket):
@@ -52,11 +52,11 @@ def test_a_killed_process_is_an_error(world, bucket):
 
 def test_the_folder_for_replaced_files_is_not_in_the_web_path(world, bucket):
     with pytest.raises(FetchError, match="is below dest"):
-        process.run(world.settings(replaced_dir=str(world.dest / "old")), "bucket-1", bucket.as_bucket)
+        process.run(world.settings(set_aside_dir=str(world.dest / "old")), "bucket-1", bucket.as_bucket)
 
 
 def test_a_folder_that_others_can_change_is_refused(world, bucket):
-    world.replaced.chmod(0o777)
+    world.set_aside.chmod(0o777)
     with pytest.raises(FileError, match="not safe from other users"):
         process.run(world.settings(), "bucket-1", bucket.as_bucket)
 
@@ -70,17 +70,19 @@ def test_a_missing_folder_is_named(world, bucket):
 def test_the_owner_of_the_folder_wins_nothing(as_root, tmp_path, bucket, kind):
     end = time.monotonic() + 3
     with Arena("a.png", mode=0o644) as arena, Attacker(arena, kind) as attacker:
-        replaced = tmp_path / "replaced"
+        replaced = tmp_path / "set_aside"
         replaced.mkdir(mode=0o700)
         world = World.__new__(World)
-        world.dest, world.replaced = arena.home, replaced
+        world.dest, world.set_aside = arena.home, replaced
         rules = Rules(ExposureMode.POLICY, ("live/",), ())
         runs = 0
         while time.monotonic() < end:
             runs += 1
             bucket.put("live/a.png", b"%d" % runs, modified=time.time() + 60)
             bucket.put("live/new/b.png", b"%d" % runs, modified=time.time() + 60)
-            settings = FetchSettings(str(arena.home), str(replaced), rules, None, 0o644, 0o755, 2, 5, False)
+            settings = FetchSettings(
+                str(arena.home), str(replaced), rules, None, None, 50, False, None, 0o644, 0o755, 2, 5, False
+            )
             process.run(settings, "bucket-1", bucket.as_bucket)
         assert arena.harm() == []
     assert runs > 2
