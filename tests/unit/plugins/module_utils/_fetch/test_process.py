@@ -76,7 +76,8 @@ def test_the_owner_of_the_folder_wins_nothing(as_root, tmp_path, bucket, kind):
         world.dest, world.set_aside = arena.home, replaced
         rules = Rules(ExposureMode.POLICY, ("live/",), ())
         runs = 0
-        while time.monotonic() < end:
+        # A busy machine may need longer for a few runs.
+        while time.monotonic() < end or runs < 3:
             runs += 1
             bucket.put("live/a.png", b"%d" % runs, modified=time.time() + 60)
             bucket.put("live/new/b.png", b"%d" % runs, modified=time.time() + 60)
