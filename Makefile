@@ -5,7 +5,7 @@ PYTHON ?= python3
 SUPPORT := tests/support
 STAGES := $(PYTHON) $(SUPPORT)/run_stages.py
 
-.PHONY: help setup demo demo-picture test quick lint types unit sanity integration molecule stores parsers build docs docs-site \
+.PHONY: help setup demo demo-picture report-picture test quick lint types unit sanity integration molecule stores parsers browser build docs docs-site \
 	role-readme release benchmark benchmark-check benchmark-noop benchmark-feed benchmark-role benchmark-window store-minio store-rgw store-moto store-seaweedfs store-versitygw store-aws clean
 
 help: ## this list
@@ -20,6 +20,10 @@ demo: ## migrate a sample server to an embedded store and show the result; needs
 demo-picture: ## draw the README's picture from the output of a real demo [LOG=an earlier demo's output]
 	@$(PYTHON) $(SUPPORT)/environments.py venv
 	@PYTHONPATH=$(SUPPORT) .cache/venv/bin/python -m demo.picture $(LOG)
+
+report-picture: ## take the README's picture of a report, which a migration of a larger sample server writes
+	@$(PYTHON) $(SUPPORT)/environments.py venv collections
+	@PYTHONPATH=$(SUPPORT) .cache/venv/bin/python -m demo.report_picture
 
 test: ## run every check and test there is; ends with `N passed, N failed`
 	@$(STAGES) all
@@ -50,6 +54,9 @@ stores: ## the engine against real S3 servers (MinIO, Ceph RGW, SeaweedFS, Versi
 
 parsers: ## env_file against Ruby dotenv, Node dotenv, systemd and compose-go
 	@$(PYTHON) $(SUPPORT)/unit.py parsers $(ARGS)
+
+browser: ## the HTML report in a real Chromium; pictures of it are in .cache/browser
+	@$(PYTHON) $(SUPPORT)/unit.py browser $(ARGS)
 
 build: ## build the archive, compare it with what is meant to be in it, install it and use it
 	@$(PYTHON) $(SUPPORT)/check_build.py

@@ -446,7 +446,7 @@ busy:
 history:
   description:
     - What the runs with this journal have sent, from old to new. This run is the last one if it has sent anything.
-    - At most ten runs, those that have sent most. Empty in check mode.
+    - At most ten runs, those that have sent most. In check mode, only earlier runs.
   returned: always
   type: list
   elements: dict

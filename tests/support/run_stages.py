@@ -54,6 +54,7 @@ def _stages() -> dict[str, Stage]:
         },
         "stores": Stage(_script("unit.py", "stores"), "make stores", stores),
         "parsers": Stage(_script("unit.py", "parsers"), "make parsers"),
+        "browser": Stage(_script("unit.py", "browser"), "make browser"),
         **{
             f"integration-{end}": Stage(
                 _script("ansible_test.py", "integration", end), f"make integration END={end}", stores

@@ -1,6 +1,6 @@
 """Runs pytest in one of the environments.
 
-Usage: unit.py ENVIRONMENT|stores|parsers|all [options of pytest]
+Usage: unit.py ENVIRONMENT|stores|parsers|browser|all [options of pytest]
 
 venv is the fastest choice. node-X is a managed node: its Python, its boto3, and the part of ansible-core that a
 module's payload contains. It runs the tests of modules and module_utils. core-X is a controller with that ansible-core.
@@ -26,7 +26,7 @@ CORES = ("core-2.19", "core-2.20", "core-2.21", "core-2.22")
 NODES = ("node-3.9", "node-3.14")
 # Where coverage is measured: Python 3.14 does that itself, at almost no cost.
 COVERED = "node-3.14"
-OWN_TESTS = {"stores": "tests/stores", "parsers": "tests/parsers"}
+OWN_TESTS = {"stores": "tests/stores", "parsers": "tests/parsers", "browser": "tests/browser"}
 
 
 def run(name: str, words: list[str]) -> int:

@@ -121,6 +121,7 @@ def _checked(settings: Settings, connect: Connect) -> Report:
             warning = f"the bucket can't be checked yet and is assumed to be empty: {error}"
     report = sync(settings, store)
     report.bucket_checked = store is not None
+    report.history = History(history_path(settings.journal_path)).runs()
     if warning is not None:
         report.warnings.insert(0, warning)
     return report

@@ -30,6 +30,8 @@ HOME = environments.CACHE / "demo-server"
 RESTART = Path(__file__).resolve().parent / "restart.py"
 BUCKET = "social-example-media"
 USER = f"mastodon-{BUCKET}"
+REPORTS = HOME / "reports"
+REPORT = f"{BUCKET}.report.html"
 KEEP_HINT = "Run `make demo ARGS=--keep` to inspect the server and the store."
 
 
@@ -62,6 +64,7 @@ def variables(server: sample.Sample, store: StoreServer, port: int) -> dict[str,
         "mastodon_s3_restart_command": shlex.join(restart),
         "mastodon_s3_web_url": f"http://127.0.0.1:{port}",
         "mastodon_s3_concurrency": 4,
+        "mastodon_s3_report_dir": str(REPORTS),
     }
 
 
@@ -98,8 +101,8 @@ def clients(store: StoreServer) -> dict[str, t.Any]:
     return {name: boto3.client(name, **settings) for name in ("s3", "iam")}
 
 
-def migrate(server: sample.Sample, store: StoreServer, port: int) -> None:
-    """Run the migration, check the result and print it.
+def migrate(server: sample.Sample, store: StoreServer, port: int, more: t.Mapping[str, object]) -> None:
+    """Run the migration, with `more` variables, check the result and print it.
 
     Raises:
         DemoError: The playbook or a check failed.
@@ -107,7 +110,7 @@ def migrate(server: sample.Sample, store: StoreServer, port: int) -> None:
     before, before_mode = server.env_file.read_text(encoding="utf-8"), server.env_file.stat().st_mode
     old_thumbnail = thumbnail(port)
     inventory = HOME / "inventory.json"
-    playbook.write_inventory(inventory, variables(server, store, port))
+    playbook.write_inventory(inventory, {**variables(server, store, port), **more})
 
     say(f"\nansible-playbook --inventory {inventory.relative_to(environments.ROOT)} playbooks/migrate.yml")
     run = playbook.run("migrate", inventory, HOME)
@@ -135,8 +138,20 @@ def migrate(server: sample.Sample, store: StoreServer, port: int) -> None:
         "the playbook proved that web and Sidekiq use the bucket",
         f"its report does not say so, see {run.log}",
     )
-    leaked = [value for value in [*envdiff.secrets_in(after), store.secret_key] if value in output]
-    findings.expect(not leaked, "the playbook's output contains no secret", f"{len(leaked)} are in {run.log}")
+    report, copy = (path.read_text(encoding="utf-8") for path in (HOME / "state" / REPORT, REPORTS / f"demo.{REPORT}"))
+    modes = {path.stat().st_mode & 0o777 for path in (HOME / "state" / REPORT, REPORTS / f"demo.{REPORT}")}
+    findings.expect(
+        report == copy and modes == {0o600} and f"<h1>{sample.DOMAIN}</h1>" in report and report.endswith("</html>\n"),
+        "the report is a page, here and on the host, which only the owner can read",
+        f"see {HOME / 'state' / REPORT}",
+    )
+    secret_names = [Path(key).name for key in (*server.suspended, server.archive, *server.left_out)]
+    leaked = [value for value in secret_names if value in report]
+    findings.expect(not leaked, "the report does not name private files", f"{len(leaked)} of them are in it")
+    leaked = [value for value in [*envdiff.secrets_in(after), store.secret_key] if value in output + report]
+    findings.expect(
+        not leaked, "neither the playbook's output nor the report contains a secret", f"{len(leaked)} are in {run.log}"
+    )
     print_result(server, findings, run, old_thumbnail, new_thumbnail, envdiff.difference(before, after))
     if findings.faults:
         raise DemoError(
@@ -189,18 +204,27 @@ def wait_for_enter(server: sample.Sample, store: StoreServer, port: int) -> None
     sys.stdin.readline()
 
 
-def demo(keep: bool) -> None:
-    """Run the demo, unless another one is running in this checkout."""
+def demo(keep: bool = False, cached: int = 0, more: t.Mapping[str, object] | None = None) -> None:
+    """Run the demo, unless another one is running in this checkout.
+
+    Args:
+        keep: Whether to wait for Enter at the end.
+        cached: How many more pictures of other servers the sample server has.
+        more: Variables of the inventory.
+
+    Raises:
+        DemoError: It failed, or another one is running.
+    """
     environments.CACHE.mkdir(exist_ok=True)
     with (environments.CACHE / "demo.lock").open("w", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DemoError("Another demo is running in this checkout. Stop it first.") from None
-        set_up_and_migrate(keep)
+        set_up_and_migrate(keep, cached, more or {})
 
 
-def set_up_and_migrate(keep: bool) -> None:
+def set_up_and_migrate(keep: bool, cached: int, more: t.Mapping[str, object]) -> None:
     """Create the server, migrate it, and stop everything that was started."""
     # Only the store itself can empty the folder that an earlier demo left.
     lifecycle.stop(HOME / "store")
@@ -208,14 +232,14 @@ def set_up_and_migrate(keep: bool) -> None:
     HOME.mkdir(parents=True, mode=0o700)
     os.umask(0o022)
     say("demo: creating a sample server with real pictures ...")
-    server = sample.lay_out(HOME / "live")
+    server = sample.lay_out(HOME / "live", cached)
     store = lifecycle.start("moto", HOME / "store", bound_to_parent=True)
     port = processes.free_port("127.0.0.1")
     try:
         start_services(server, port)
         say(f"demo: the store is at {store.endpoint_url}, the instance at http://127.0.0.1:{port}")
         try:
-            migrate(server, store, port)
+            migrate(server, store, port, more)
         finally:
             if keep:
                 wait_for_enter(server, store, port)

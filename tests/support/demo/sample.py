@@ -109,8 +109,8 @@ class _Tree:
         self.write(f"{folder}/static/{name[:-3]}png", picture(self.chance, (200, 200), "PNG"))
 
 
-def lay_out(live: Path) -> Sample:
-    """Create the server in a new folder."""
+def lay_out(live: Path, cached: int = 0) -> Sample:
+    """Create the server in a new folder, with `cached` more pictures of other servers."""
     live.mkdir(parents=True)
     live.chmod(0o755)
     media = live / "public" / "system"
@@ -120,6 +120,12 @@ def lay_out(live: Path) -> Sample:
     _write_env_file(live / ".env.production")
     thumbnail = _local_media(tree)
     _remote_media(tree)
+    for turn in range(cached):
+        folder = ("media_attachments/files", "media_attachments/files", "accounts/avatars", "preview_cards/images")[
+            turn % 4
+        ]
+        size = (chance.randrange(200, 900), chance.randrange(200, 700))
+        tree.pictures(f"cache/{folder}", snowflake(chance), {"original": size}, "jpg")
     suspended = tree.pictures(
         "media_attachments/files", snowflake(chance), {"original": (640, 480), "small": (320, 240)}, "jpg", 0o600
     )

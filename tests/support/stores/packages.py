@@ -21,6 +21,7 @@ _MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 VERSITYGW = CACHE / "bin" / "versitygw"
 _VERSITYGW_MODULE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 _CEPH_PACKAGES = ("radosgw", "ceph-mon", "ceph-osd", "ceph-common")
+CHROMIUMS = ("chromium-headless-shell", "chromium", "google-chrome", "chrome")
 CEPH_PROGRAMS = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "ceph-authtool", "monmaptool")
 
 
@@ -116,6 +117,24 @@ def ruby() -> None:
     Raises ProgramMissingError.
     """
     _from_debian("Ruby", ("ruby",), ("ruby", "ruby-aws-sdk-s3"), _missing_in_ruby)
+
+
+def chromium() -> Path:
+    """Return the path of a Chromium or Chrome. As root on Debian, install Chromium's headless shell if there is none.
+
+    Fonts are installed with it, since a page has no width without any.
+
+    Raises ProgramMissingError.
+    """
+    found = _chromium()
+    if found is None:
+        _from_debian("Chromium", CHROMIUMS[:1], (CHROMIUMS[0], "fonts-inter", "fonts-liberation"))
+        found = _chromium()
+    return Path(t.cast(str, found))
+
+
+def _chromium() -> str | None:
+    return next((path for path in map(shutil.which, CHROMIUMS) if path), None)
 
 
 def _missing_in_ruby(programs: t.Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ import jinja2
 import pytest
 import yaml
 from announce_texts import CASES as ANNOUNCE_CASES
+from report_texts import CASES as REPORT_CASES
 from trial_texts import CASES as TRIAL_CASES
 from wait_texts import CASES as WAIT_CASES
 
@@ -275,6 +276,7 @@ CASES = {
         ['["", "none"]'],
         [],
     ),
+    **REPORT_CASES,
     **TRIAL_CASES,
     **ANNOUNCE_CASES,
     **WAIT_CASES,
