@@ -37,7 +37,7 @@ def speed_chart(runs: Sequence[Mapping[str, Any]]) -> Optional[dict[str, Any]]:
     if bars < _LEAST_BARS or most <= 0:
         return None
     width = total / bars
-    speeds = [(_at(curve, (bar + 1) * width) - _at(curve, bar * width)) / width for bar in range(bars)]
+    speeds = [(_at(curve, (column + 1) * width) - _at(curve, column * width)) / width for column in range(bars)]
     step, top = _scale(max(speeds))
     divisor, unit = next((each for each in _UNITS if top >= each[0]), _UNITS[-1])
     across, up = (WIDTH - _LEFT - _RIGHT) / bars, HEIGHT - _TOP - _BOTTOM
@@ -52,12 +52,12 @@ def speed_chart(runs: Sequence[Mapping[str, Any]]) -> Optional[dict[str, Any]]:
         "times_y": HEIGHT - 6,
         "bars": [
             {
-                "x": round(_LEFT + bar * across + across * 0.1, 1),
+                "x": round(_LEFT + column * across + across * 0.1, 1),
                 "y": round(base - speed / top * up, 1),
                 "width": round(across * 0.8, 1),
                 "height": round(speed / top * up, 1),
             }
-            for bar, speed in enumerate(speeds)
+            for column, speed in enumerate(speeds)
         ],
         "pauses": [round(_LEFT + at / total * across * bars, 1) for at in _pauses(runs)],
         "unit": unit,

@@ -167,7 +167,7 @@ def runs_of(*seconds, speed=1000):
 
 def test_a_chart_of_a_steady_copy_is_flat():
     chart = speed_chart(runs_of(100))
-    assert len({bar["height"] for bar in chart["bars"]}) == 1
+    assert len({column["height"] for column in chart["bars"]}) == 1
     assert len(chart["bars"]) == MOST_BARS
     assert (chart["average"], chart["fastest"], chart["unit"]) == ("1.0 kB/s", "1.0 kB/s", "kB")
     assert [time["text"] for time in chart["times"]] == ["0", "30 s", "1 min", "1 min 30 s"]
@@ -177,10 +177,10 @@ def test_a_chart_of_a_steady_copy_is_flat():
 @pytest.mark.parametrize("seconds", [6, 59, 3601, 200_000, 3_000_000])
 def test_bars_stay_inside_and_the_axes_have_a_few_round_steps(speed, seconds):
     chart = speed_chart(runs_of(seconds, speed=speed))
-    assert all(0 < bar["height"] <= HEIGHT for bar in chart["bars"])
-    assert all(bar["y"] >= 11.9 for bar in chart["bars"])
+    assert all(0 < column["height"] <= HEIGHT for column in chart["bars"])
+    assert all(column["y"] >= 11.9 for column in chart["bars"])
     assert 1 <= len(chart["speeds"]) <= 4
-    assert max(bar["height"] for bar in chart["bars"]) > HEIGHT / 4
+    assert max(column["height"] for column in chart["bars"]) > HEIGHT / 4
     assert 2 <= len(chart["times"]) <= 8
     assert all(time["x"] <= chart["right"] + 0.1 for time in chart["times"])
 
@@ -193,7 +193,7 @@ def test_a_chart_of_two_nights_has_a_pause_where_the_second_begins():
 
 def test_small_rounds_after_the_copy_are_not_in_the_chart():
     chart = speed_chart([*runs_of(100), {**runs_of(50)[0], "bytes": 10}])
-    assert len({bar["height"] for bar in chart["bars"]}) == 1
+    assert len({column["height"] for column in chart["bars"]}) == 1
 
 
 def test_a_copy_of_moments_has_no_chart():
