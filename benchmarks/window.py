@@ -197,7 +197,7 @@ def rollback_row(files: int, number: int, outage: Outage, watched: Seen) -> list
 
 
 def steps(log: Path, outage: Outage) -> Iterator[str]:
-    """Yield a line for each task of the playbook from the stop of Sidekiq to its start, with its seconds."""
+    """Yield a line for each task from where Sidekiq was told to finish until it worked again, with its seconds."""
     tasks = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         found = _LINE.match(line)
@@ -205,7 +205,7 @@ def steps(log: Path, outage: Outage) -> Iterator[str]:
             moment = datetime.strptime(found["time"], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
             if outage.began <= moment <= outage.ended:
                 tasks.append((moment, found["name"]))
-    first = next((moment for moment, name in tasks if "Sidekiq" in name and "top Sidekiq" in name), outage.began)
+    first = next((moment for moment, name in tasks if "Let Sidekiq finish" in name), outage.began)
     for (moment, name), (following, _name) in zip(tasks, [*tasks[1:], (outage.began + outage.seconds, "")]):
         if first <= moment <= outage.sidekiq:
             yield f"{moment - outage.old_ended:+8.2f} s {following - moment:6.2f} s  {name}"

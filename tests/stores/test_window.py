@@ -191,8 +191,8 @@ def test_a_row_has_a_cell_for_each_column():
 
 def test_the_steps_of_the_switch_come_from_the_log(tmp_path):
     lines = [
-        (90, "Earlier | Stop Sidekiq"),
-        (120, "fediverse.mastodon_s3.mastodon_s3 : Services | Stop Sidekiq"),
+        (90, "Earlier | Let Sidekiq finish its jobs"),
+        (120, "fediverse.mastodon_s3.mastodon_s3 : Switch | Let Sidekiq finish"),
         (129, "fediverse.mastodon_s3.mastodon_s3 : Services | Restart web"),
         (130.5, "fediverse.mastodon_s3.mastodon_s3 : Sync | Final sync"),
         (132, "fediverse.mastodon_s3.mastodon_s3 : Services | Wait until web answers"),
@@ -204,7 +204,7 @@ def test_the_steps_of_the_switch_come_from_the_log(tmp_path):
             then = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
             stream.write(f"{then},{int(moment % 1 * 1000):03} p=1 u=root n=ansible INFO| TASK [{name}] ****\n")
     assert [line.split() for line in window.steps(log, OUTAGE)] == [
-        ["-10.00", "s", "9.00", "s", "Services", "|", "Stop", "Sidekiq"],
+        ["-10.00", "s", "9.00", "s", "Switch", "|", "Let", "Sidekiq", "finish"],
         ["-1.00", "s", "1.50", "s", "Services", "|", "Restart", "web"],
         ["+0.50", "s", "1.50", "s", "Sync", "|", "Final", "sync"],
         ["+2.00", "s", "19.00", "s", "Services", "|", "Wait", "until", "web", "answers"],
