@@ -67,10 +67,13 @@ options:
       - V(quiet) and V(change_key) announce that Sidekiq takes no new jobs, and that the key in the env file changes.
       - V(begin_switch) announces the edit of the env file. V(finish_switch) means that all services use the bucket
         and the final sync is complete.
-      - V(undo) means that a failed switch was undone. V(roll_back) means that all services use the disk again.
+      - V(undo) means that a failed switch was undone.
+      - V(begin_roll_back) announces that Sidekiq stops and the env file is restored. V(roll_back) means that all
+        services use the disk again.
+      - V(fetched) means that after a rollback, what changed in the bucket is on disk, too.
       - The task fails if the event is not possible in the current state.
     type: str
-    choices: [copy, quiet, change_key, begin_switch, finish_switch, undo, roll_back]
+    choices: [copy, quiet, change_key, begin_switch, finish_switch, undo, begin_roll_back, roll_back, fetched]
   exposure:
     description:
       - How objects are made readable for everybody, from O(event) on. Without it, the record keeps its exposure.
@@ -150,6 +153,7 @@ record:
     restart_pending: false
     units: {web: [], sidekiq: []}
     env_file_edited: null
+    fetch_due: false
   contains:
     bucket:
       description: Name of the bucket.
@@ -177,6 +181,9 @@ record:
     env_file_edited:
       description: When the env file was last edited, as in O(env_file_edited). V(none) if this is not known.
       type: dict
+    fetch_due:
+      description: Whether Mastodon writes to the disk again, although what changed in the bucket has not come home yet.
+      type: bool
 source_of_truth:
   description:
     - V(disk) if Mastodon writes to the disk, and V(bucket) if it writes to the bucket.
@@ -194,6 +201,12 @@ reopen:
   type: bool
 rollback_due:
   description: Whether a rollback still has to restart services, or to be recorded, once the env file is restored.
+  returned: success
+  type: bool
+fetch_due:
+  description:
+    - Whether the bucket may have changes that have not come home yet. Before a rollback, this is the case after each
+      switch. After it, until V(fetched) is recorded.
   returned: success
   type: bool
 contradiction:
@@ -258,6 +271,7 @@ def _result(position: machine.Position) -> dict[str, t.Any]:
         "restart_due": position.restart_due,
         "reopen": position.reopen,
         "rollback_due": position.rollback_due,
+        "fetch_due": position.fetch_due,
         "contradiction": None if position.contradiction is None else position.contradiction.value,
         "switch_settings": None if settings is None else {"exposure": settings[0], "key_prefix": settings[1]},
     }

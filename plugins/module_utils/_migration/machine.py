@@ -11,7 +11,7 @@ from which the next run finishes:
 - BEGIN_SWITCH comes before the edit of the env file. A kill before the edit leaves the source of truth on disk, and a
   kill after it leaves a switch that was not finished.
 - FINISH_SWITCH, UNDO and ROLL_BACK come last, when all services are known to use the env file.
-- QUIET and CHANGE_KEY come before Sidekiq or the services fall behind, so the next run restarts them.
+- QUIET, CHANGE_KEY and BEGIN_ROLL_BACK come before Sidekiq or the services fall behind, so the next run restarts them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Event(enum.Enum):
     BEGIN_SWITCH: the env file is about to be edited, so that it names the bucket with the current settings.
     FINISH_SWITCH: all services use the bucket, and the final sync is complete.
     UNDO: the env file and the services are as they were before this run.
+    BEGIN_ROLL_BACK: Sidekiq is about to stop, and the env file to be restored.
     ROLL_BACK: all services use the disk again.
+    FETCHED: what changed in the bucket since the switch is on disk, too.
     """
 
     COPY = "copy"
@@ -42,7 +44,9 @@ class Event(enum.Enum):
     BEGIN_SWITCH = "begin_switch"
     FINISH_SWITCH = "finish_switch"
     UNDO = "undo"
+    BEGIN_ROLL_BACK = "begin_roll_back"
     ROLL_BACK = "roll_back"
+    FETCHED = "fetched"
 
 
 class SourceOfTruth(enum.Enum):
@@ -105,20 +109,24 @@ TRANSITIONS: t.Mapping[Event, t.Mapping[_Before, State]] = {
         State.SWITCHED: State.ROLLED_BACK,
         State.ROLLED_BACK: State.ROLLED_BACK,
     },
+    Event.BEGIN_ROLL_BACK: {state: state for state in State},
     Event.ROLL_BACK: {
         State.COPYING: State.ROLLED_BACK,
         State.CONFIGURING: State.ROLLED_BACK,
         State.SWITCHED: State.ROLLED_BACK,
         State.ROLLED_BACK: State.ROLLED_BACK,
     },
+    Event.FETCHED: {State.ROLLED_BACK: State.ROLLED_BACK},
 }
 
 # After these events a restart is due.
-_RESTART_DUE = frozenset((Event.QUIET, Event.CHANGE_KEY, Event.BEGIN_SWITCH))
+_RESTART_DUE = frozenset((Event.QUIET, Event.CHANGE_KEY, Event.BEGIN_SWITCH, Event.BEGIN_ROLL_BACK))
 # These are possible even if record and env file contradict each other, since they make them agree.
-_RESOLVES_CONTRADICTION = frozenset((Event.UNDO, Event.ROLL_BACK))
+_RESOLVES_CONTRADICTION = frozenset((Event.UNDO, Event.BEGIN_ROLL_BACK, Event.ROLL_BACK))
 # After these none is due. COPY does not change this.
 _NO_RESTART_DUE = frozenset((Event.FINISH_SWITCH, Event.UNDO, Event.ROLL_BACK))
+# In these states, Mastodon may write to the bucket.
+_WRITES_TO_BUCKET = frozenset((State.CONFIGURING, State.SWITCHED))
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,11 @@ class Position:
     def rollback_due(self) -> bool:
         """Whether a rollback still has to restart services, or to be recorded, although the env file is restored."""
         return self.state is not State.ROLLED_BACK or self.restart_due
+
+    @property
+    def fetch_due(self) -> bool:
+        """Whether the bucket may have changes that are not on disk, now or once a rollback has restarted services."""
+        return self.record is not None and (self.state in _WRITES_TO_BUCKET or self.record.fetch_due)
 
     @property
     def contradiction(self) -> Contradiction | None:
@@ -225,4 +238,5 @@ def after(
         restart_pending=pending,
         units=(record.units if units is None else units) if pending else Units(),
         env_file_edited=edited or record.env_file_edited,
+        fetch_due=position.fetch_due and event is not Event.FETCHED and following not in _WRITES_TO_BUCKET,
     )

@@ -62,6 +62,7 @@ class Record:
         restart_pending: Running services may not have read the env file yet.
         units: Which units these are, while a restart is due.
         env_file_edited: When the env file was last edited; None if this is not known.
+        fetch_due: Mastodon writes to the disk again, but what changed in the bucket has not come home yet.
     """
 
     bucket: str
@@ -72,6 +73,7 @@ class Record:
     restart_pending: bool = False
     units: Units = field(default_factory=Units)
     env_file_edited: Moment | None = None
+    fetch_due: bool = False
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return the record as JSON types."""
@@ -133,6 +135,7 @@ def from_dict(found: t.Mapping[str, t.Any]) -> Record:
         restart_pending=_typed(found, "restart_pending", bool, False),
         units=Units(_words(units, "web"), _words(units, "sidekiq")),
         env_file_edited=None if edited is None else _moment(_typed(found, "env_file_edited", dict)),
+        fetch_due=_typed(found, "fetch_due", bool, False),
     )
 
 

@@ -161,12 +161,19 @@ def rollback(server: SimulatedServer) -> None:
     """Take the steps of the rollback playbook."""
     if server.record is None or server.env_before is None:
         raise TransitionError
-    server.step("restore variables")
-    changed, server.env_bucket = server.env_bucket, False
-    if changed or server.position.rollback_due:
+    server.step("read variables")
+    if server.env_bucket or server.position.rollback_due:
+        server.event(Event.BEGIN_ROLL_BACK)
+        server.step("stop sidekiq")
+        server.sidekiq_up = False
+        server.step("restore variables")
+        server.env_bucket = False
         server.restart_all()
         server.start_sidekiq()
         server.event(Event.ROLL_BACK, uses_bucket=False)
+    if server.position.fetch_due:
+        server.step("fetch")
+        server.event(Event.FETCHED)
 
 
 def at_rest(server: SimulatedServer) -> None:
@@ -341,7 +348,7 @@ def test_every_position_has_a_source_of_truth(state, uses_bucket, side, contradi
 def test_an_event_follows_the_table_or_is_refused(event, state, uses_bucket):
     position = Position(state and Record("media", state, exposure="policy"), uses_bucket)
     wanted = TRANSITIONS[event].get(state)
-    if position.contradiction and event not in (Event.UNDO, Event.ROLL_BACK):
+    if position.contradiction and event not in (Event.UNDO, Event.BEGIN_ROLL_BACK, Event.ROLL_BACK):
         wanted = None
     if wanted is None:
         with pytest.raises(TransitionError, match=event.value):
@@ -350,7 +357,7 @@ def test_an_event_follows_the_table_or_is_refused(event, state, uses_bucket):
     record = after(position, event, bucket="media", units=UNITS)
     assert record.state is wanted
     assert record.exposure == ("policy" if state else "")
-    if event in (Event.QUIET, Event.CHANGE_KEY, Event.BEGIN_SWITCH):
+    if event in (Event.QUIET, Event.CHANGE_KEY, Event.BEGIN_SWITCH, Event.BEGIN_ROLL_BACK):
         assert (record.restart_pending, record.units) == (True, UNITS)
     else:
         assert (record.restart_pending, record.units) == (False, Units())
@@ -363,3 +370,31 @@ def test_omitted_values_are_kept():
     assert record == replace(before, key_prefix="p", exposure="policy")
     later = Moment("boot", 9)
     assert after(Position(before, False), Event.QUIET, bucket="media", edited=later).env_file_edited == later
+
+
+def test_after_a_rollback_the_changes_in_the_bucket_have_to_come_home_once():
+    position = Position(None, uses_bucket=False)
+
+    def happens(event, *, uses_bucket):
+        nonlocal position
+        record = after(Position(position.record, uses_bucket), event, bucket="media", exposure="acl")
+        position = Position(record, uses_bucket)
+        return position.fetch_due, record.fetch_due
+
+    assert not position.fetch_due
+    assert happens(Event.COPY, uses_bucket=False) == (False, False)
+    assert happens(Event.BEGIN_SWITCH, uses_bucket=False) == (True, False)
+    assert happens(Event.FINISH_SWITCH, uses_bucket=True) == (True, False)
+    assert happens(Event.ROLL_BACK, uses_bucket=False) == (True, True)
+    assert happens(Event.QUIET, uses_bucket=False) == (True, True)
+    assert happens(Event.ROLL_BACK, uses_bucket=False) == (True, True)
+    assert happens(Event.FETCHED, uses_bucket=False) == (False, False)
+    assert happens(Event.ROLL_BACK, uses_bucket=False) == (False, False)
+    assert happens(Event.BEGIN_SWITCH, uses_bucket=False) == (True, False)
+    assert happens(Event.UNDO, uses_bucket=False) == (True, True)
+
+
+def test_a_finished_rollback_has_fetched():
+    assert begun()["switched"].position.fetch_due
+    assert not begun()["rolled back"].position.fetch_due
+    assert begun()["undone"].position.fetch_due
