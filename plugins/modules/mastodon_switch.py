@@ -25,9 +25,9 @@ options:
       - What to do, in this order.
       - V(quiesce) tells Sidekiq to take no new jobs, waits for the running ones, and sends what they wrote.
       - V(configure) keeps copies of O(env_file) in the state folder, stops Sidekiq, and edits O(env_file).
-      - V(restart) restarts web. As soon as its last old process has ended, the last files are sent, while web starts if
-        M(fediverse.mastodon_s3.s3_sync_feed) knows what has changed, otherwise after web has answered. Then Sidekiq
-        starts.
+      - V(restart) stops Sidekiq if it still runs, and restarts web. When the old web processes have ended, it sends the
+        last files. If M(fediverse.mastodon_s3.s3_sync_feed) has followed the changes, it sends them while web starts,
+        otherwise after web has answered. Then it starts Sidekiq.
       - V(undo) restores O(env_file) and the services after an earlier task of this module.
     type: list
     elements: str
@@ -93,7 +93,7 @@ options:
     default: 60
   health_timeout:
     description:
-      - After this many seconds, web has to be healthy.
+      - How many seconds web may take until C(/health) answers with the status 200.
     type: int
     default: 120
   fallback_file:
@@ -112,7 +112,9 @@ options:
     required: true
   restore:
     description:
-      - Which copy of the env file V(undo) restores, see RV(restore). Without it, only Sidekiq is restarted.
+      - Which copy of the env file V(undo) restores. V(before) is the one from before the switch, V(last) the one from
+        before the last edit. Use the value of RV(restore) of the earlier task. Without this option, V(undo) only
+        restarts Sidekiq.
     type: str
     choices: [before, last]
   before_edit:
@@ -202,7 +204,7 @@ edited:
   elements: str
   sample: [S3_BUCKET, S3_ENABLED]
 restore:
-  description: Which copy of the env file has to be restored to undo this, V(none) if nothing was edited.
+  description: Which copy of the env file O(phases=undo) has to restore, see O(restore). V(none) if nothing was edited.
   returned: always
   type: str
   sample: before

@@ -61,19 +61,20 @@ def _elsewhere(facts: Facts) -> StoreProblem | None:
         return _cause(
             "OtherServer",
             f"{facts.target.url} is neither below the public address of the bucket nor below the site's old addresses",
-            "check that it was copied from this site. Media that other servers host are their own matter; if Mastodon"
-            " returned it, its settings name another host: run the verify playbook",
+            "check the URL. If another server hosts the file, only its administrator can help. If this Mastodon shows the"
+            " URL, its settings name a wrong host: run the verify playbook",
         )
     if last.status in _REDIRECTS:
         return _redirected(facts, last)
     if facts.target.place is Place.OLD and first.status not in _REDIRECTS:
         if first.status in _READABLE and not facts.host.switched:
             return None
-        what = "answers from the disk, where deleted and suspended media stay"
+        what = "serves it from disk, where deleted and suspended media still exist"
         return _cause(
             "OldAddressNotRedirected",
             f"{first.url} is an address from before the switch, and the web server"
-            f" {what if first.status in _READABLE else f'answers {first.status}'} instead of redirecting it",
+            f" {what if first.status in _READABLE else f'answers {first.status}'}"
+            f"{'. It should redirect to the media host' if facts.host.switched else ''}",
             "run the media_server playbook, or redirect these addresses on the web server to the media host yourself"
             if facts.host.switched
             else "see that the web server serves the folder of the media below this address",

@@ -84,8 +84,8 @@ def _wait(descriptor: int, path: str, seconds: float) -> bool:
             return waited
         if time.monotonic() >= end:
             raise StateError(
-                f"an earlier run is still switching this instance on the host, and holds {path} for more than"
-                f" {seconds:.0f} s; find its process with lslocks, wait for its end, and run this again"
+                f"an earlier run is still switching this instance on the host, and did not end within {seconds:.0f} s;"
+                f" wait for its end and run this again (lslocks shows the process that holds {path})"
             )
         waited = True
         time.sleep(_POLL_SECONDS)

@@ -98,7 +98,8 @@ class Services:
         end = time.monotonic() + longest + 10
         while any(started and _start_time(pid) == started for pid, started in old.items()):
             if time.monotonic() > end:
-                raise SwitchError(f"the old processes of {', '.join(self._settings.web_units)} did not end")
+                names = ", ".join(self._settings.web_units)
+                raise SwitchError(f"the old processes of {names} did not end; see {self.journal_hint}, and end them")
             time.sleep(_POLL_SECONDS)
 
     def wait_for_web(self) -> None:

@@ -79,16 +79,20 @@ CASES = {
         ["DotInBucketName"],
         "media.example has a dot",
     ),
-    "another server": (facts(place=Place.ELSEWHERE, url="https://other.example/a.png"), ["OtherServer"], "copied from"),
+    "another server": (
+        facts(place=Place.ELSEWHERE, url="https://other.example/a.png"),
+        ["OtherServer"],
+        "only its administrator",
+    ),
     "an old address that is not redirected": (
         facts(404, "HTTP404", place=Place.OLD, url=OLD),
         ["OldAddressNotRedirected"],
-        "answers 404 instead of redirecting it",
+        "answers 404. It should redirect to the media host",
     ),
     "an old address from the disk": (
         facts(place=Place.OLD, url=OLD),
         ["OldAddressNotRedirected"],
-        "answers from the disk, where deleted and suspended media stay",
+        "serves it from disk, where deleted and suspended media still exist. It should redirect to the media host",
     ),
     "too many redirects": (facts(302, "HTTP302", {"location": OLD}), ["Redirects"], f"to {OLD}"),
     "another region": (
