@@ -61,13 +61,13 @@ options:
     default: []
   web_units:
     description:
-      - The systemd units of web.
+      - The systemd units of web. Required unless O(restart_command) is set.
     type: list
     elements: str
     default: []
   sidekiq_units:
     description:
-      - The systemd units of Sidekiq.
+      - The systemd units of Sidekiq. Required unless O(restart_command) is set.
     type: list
     elements: str
     default: []
@@ -284,7 +284,6 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.option
 )
 
 _LOCK_SECONDS = 60.0
-_SECRETS = ("access_key", "secret_key", "session_token")
 # The site waits for these syncs, so nothing slows them down.
 _SET_HERE: dict[str, t.Any] = {
     "nice": None,
@@ -309,11 +308,15 @@ _EXPECTED = (
 def _sync_options(module: AnsibleModule) -> dict[str, t.Any]:
     """Return the options for the syncs, with their defaults."""
     given = module.params["sync"]
-    secrets = [name for name in _SECRETS if given.get(name)]
-    if secrets:
-        module.no_log_values.update(str(given[name]) for name in secrets)
-        module.fail_json(msg=f"sync: {', '.join(secrets)} can't be given here; use credentials_file")
-    validator = ArgumentSpecValidator({**sync_argument_spec(), **connection_argument_spec()})
+    spec = {**sync_argument_spec(), **connection_argument_spec()}
+    secret = {
+        word for name, option in spec.items() if option.get("no_log") for word in (name, *option.get("aliases", ()))
+    }
+    found = sorted(name for name in secret if given.get(name))
+    if found:
+        module.no_log_values.update(str(given[name]) for name in found)
+        module.fail_json(msg=f"sync: {', '.join(found)} can't be given here; use credentials_file")
+    validator = ArgumentSpecValidator(spec)
     checked = validator.validate(given)
     if checked.error_messages:
         module.fail_json(msg=f"sync: {'; '.join(checked.error_messages)}")
@@ -390,6 +393,14 @@ def _carry_on(_signal: int, _frame: object) -> None:
     """Ignore a signal. Unlike SIG_IGN, programs that are started do not inherit this."""
 
 
+def _keep(module: AnsibleModule, settings: Settings, ended: outcome.Outcome) -> None:
+    """Keep the outcome on the host. What counts is the record, so a full disk is no reason to fail."""
+    try:
+        outcome.write_outcome(settings.state_dir, settings.bucket, ended)
+    except store.StateError as error:
+        module.warn(str(error))
+
+
 def _switch(module: AnsibleModule, switch: Switch, settings: Settings, phases: list[Phase]) -> None:
     """Run the phases, keep the outcome on the host, and end the module if that fails."""
     # From here on only a kill or a power failure ends this before the services are back.
@@ -401,12 +412,10 @@ def _switch(module: AnsibleModule, switch: Switch, settings: Settings, phases: l
         try:
             switch.run(phases)
         except SwitchFailedError as error:
-            ended = outcome.Outcome(False, error.undone, str(error), outcome.now())
-            outcome.write_outcome(settings.state_dir, settings.bucket, ended)
+            _keep(module, settings, outcome.Outcome(False, error.undone, str(error), outcome.now()))
             result = _result(switch, changed=error.interfered)
             module.fail_json(msg=str(error), undone=error.undone, interfered=error.interfered, **result)
-        ended = outcome.Outcome(True, False, "", outcome.now())
-        outcome.write_outcome(settings.state_dir, settings.bucket, ended)
+        _keep(module, settings, outcome.Outcome(True, False, "", outcome.now()))
 
 
 def main() -> None:
@@ -438,9 +447,14 @@ def main() -> None:
             "before_edit": {"type": "dict", "options": OPTIONS},
         },
         supports_check_mode=True,
+        # Otherwise syslog would get what is in sync before a secret there can be refused.
+        no_log=True,
     )
     module.run_command_environ_update = {"LANGUAGE": "C", "LC_ALL": "C.UTF-8"}
     sync = _sync_options(module)
+    units = module.params["web_units"] and module.params["sidekiq_units"]
+    if not units and not module.params["restart_command"]:
+        module.fail_json(msg="web_units and sidekiq_units are needed; set both, or set restart_command")
 
     def describe(error: Exception) -> str:
         if isinstance(error, (*_EXPECTED, SwitchFailedError)):

@@ -182,7 +182,7 @@ record:
       description: When the env file was last edited, as in O(env_file_edited). V(none) if this is not known.
       type: dict
     fetch_due:
-      description: Whether Mastodon writes to the disk again, although what changed in the bucket has not come home yet.
+      description: Whether the bucket may have changes that are not on disk.
       type: bool
 source_of_truth:
   description:

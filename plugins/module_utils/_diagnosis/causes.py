@@ -61,8 +61,8 @@ def _elsewhere(facts: Facts) -> StoreProblem | None:
         return _cause(
             "OtherServer",
             f"{facts.target.url} is neither below the public address of the bucket nor below the site's old addresses",
-            "check the URL. If another server hosts the file, only its administrator can help. If this Mastodon shows the"
-            " URL, its settings name a wrong host: run the verify playbook",
+            "check the URL. If another server hosts the file, only its administrator can help. If this Mastodon shows"
+            " the URL, its settings name a wrong host: run the verify playbook",
         )
     if last.status in _REDIRECTS:
         return _redirected(facts, last)

@@ -125,8 +125,6 @@ _RESTART_DUE = frozenset((Event.QUIET, Event.CHANGE_KEY, Event.BEGIN_SWITCH, Eve
 _RESOLVES_CONTRADICTION = frozenset((Event.UNDO, Event.BEGIN_ROLL_BACK, Event.ROLL_BACK))
 # After these none is due. COPY does not change this.
 _NO_RESTART_DUE = frozenset((Event.FINISH_SWITCH, Event.UNDO, Event.ROLL_BACK))
-# In these states, Mastodon may write to the bucket.
-_WRITES_TO_BUCKET = frozenset((State.CONFIGURING, State.SWITCHED))
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,10 @@ class Position:
     @property
     def fetch_due(self) -> bool:
         """Whether the bucket may have changes that are not on disk, now or once a rollback has restarted services."""
-        return self.record is not None and (self.state in _WRITES_TO_BUCKET or self.record.fetch_due)
+        if self.record is None:
+            return False
+        begun = self.state is State.CONFIGURING and self.uses_bucket
+        return begun or self.state is State.SWITCHED or self.record.fetch_due
 
     @property
     def contradiction(self) -> Contradiction | None:
@@ -238,5 +239,5 @@ def after(
         restart_pending=pending,
         units=(record.units if units is None else units) if pending else Units(),
         env_file_edited=edited or record.env_file_edited,
-        fetch_due=position.fetch_due and event is not Event.FETCHED and following not in _WRITES_TO_BUCKET,
+        fetch_due=position.fetch_due and event is not Event.FETCHED,
     )

@@ -62,7 +62,7 @@ class Record:
         restart_pending: Running services may not have read the env file yet.
         units: Which units these are, while a restart is due.
         env_file_edited: When the env file was last edited; None if this is not known.
-        fetch_due: Mastodon writes to the disk again, but what changed in the bucket has not come home yet.
+        fetch_due: The bucket may have changes that are not on disk.
     """
 
     bucket: str

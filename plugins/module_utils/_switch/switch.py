@@ -113,7 +113,9 @@ class Switch:
         if Phase.CONFIGURE in phases:
             self._edit(dry_run=True)
             changed |= bool(self.progress.edited) or position.source_of_truth is not machine.SourceOfTruth.BUCKET
-        return changed or (Phase.RESTART in phases and position.restart_due)
+        # Without a switch that has begun, the phase says what is missing.
+        alone = Phase.CONFIGURE not in phases and position.source_of_truth is machine.SourceOfTruth.DISK
+        return changed or (Phase.RESTART in phases and (position.restart_due or alone))
 
     def _quiesce(self) -> None:
         if self.position().source_of_truth is not machine.SourceOfTruth.DISK:
@@ -191,20 +193,29 @@ class Switch:
                 self._services.start_sidekiq()
             if self._sidekiq_stopped_at is not None:
                 self.progress.seconds_without_sidekiq = round(time.monotonic() - self._sidekiq_stopped_at, 3)
+        with self._step("Check which settings the processes use"):
+            self._check_processes(self.progress.settings_from, before_reverted_edit=None)
         self._record(machine.Event.FINISH_SWITCH)
 
     def _undo(self) -> None:
         settings, progress, position = self._settings, self.progress, self.position()
-        moment = processes.now()
-        if progress.restore is not None:
-            self._copy(settings.copy(progress.restore), settings.env_file)
-            moment = processes.now()
-        self._services.restart(web=progress.restore is not None)
-        if progress.restore is not None:
-            self._check_processes(moment)
+        self._end_fallback()
+        if progress.restore is None:
+            self._services.restart(web=False)
+        else:
+            # After a kill, the next run has to restart the services. A full disk must not prevent the rest.
+            with suppress(store.StateError, machine.TransitionError):
+                self._record(machine.Event.BEGIN_ROLL_BACK)
+            try:
+                self._copy(settings.copy(progress.restore), settings.env_file)
+            finally:
+                # Whatever the env file says, a site that runs is better than one that is stopped.
+                moment = processes.now()
+                self._services.restart(web=True)
+            self._check_processes(moment, before_reverted_edit=progress.before_edit)
         switched = progress.restore is Copy.BEFORE
         if switched or (position.source_of_truth is machine.SourceOfTruth.DISK and position.restart_due):
-            self._record(machine.Event.UNDO)
+            self._record(machine.Event.UNDO, used_bucket=position.uses_bucket)
 
     def _after_failure(self, phase: Phase, error: Exception) -> SwitchFailedError:
         cause = self._describe(error)
@@ -215,7 +226,6 @@ class Switch:
         if not self._interfered:
             return SwitchFailedError(f"{cause}\nNothing was changed.", undone=False, interfered=False)
         try:
-            self._end_fallback()
             self._undo()
         except Exception as second:  # noqa: BLE001 - it has to be said, whatever it is
             return SwitchFailedError(
@@ -225,7 +235,7 @@ class Switch:
 
     def _end_fallback(self) -> None:
         """Have web servers serve nothing from disk any more: files there may be deleted or suspended from now on."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             if self._settings.fallback_file:
                 os.unlink(self._settings.fallback_file)
 
@@ -268,12 +278,12 @@ class Switch:
     def _copy(self, source: str, target: str) -> None:
         copy_file(source, target, MAX_BYTES)
 
-    def _check_processes(self, since: Moment) -> None:
+    def _check_processes(self, since: Moment, *, before_reverted_edit: Moment | None) -> None:
         settings = self._settings
         names = (*self._request.values, *self._request.absent, *_KEY_NAMES)
         pids = self._services.process_ids()
         instance = processes.Instance(settings.root, settings.env_file, settings.domain, pids)
-        wanted = ProcessesToCheck(instance, names, since=since, before_reverted_edit=self.progress.before_edit)
+        wanted = ProcessesToCheck(instance, names, since=since, before_reverted_edit=before_reverted_edit)
         found = check_processes(wanted, seconds=_PROCESSES_SECONDS)
         if found.judgement.verdict == DISPROVEN:
             raise SwitchError(". ".join(found.judgement.faults))
@@ -286,11 +296,11 @@ class Switch:
             settings.state_dir, settings.bucket, settings.key_prefix, enabled, values.get("S3_PERMISSION")
         )
 
-    def _record(self, event: machine.Event) -> None:
+    def _record(self, event: machine.Event, *, used_bucket: bool = False) -> None:
         settings, location = self._settings, self._location()
         found = store.read(location)
         record = machine.after(
-            machine.Position(found.record, location.uses_bucket),
+            machine.Position(found.record, location.uses_bucket or used_bucket),
             event,
             bucket=settings.bucket,
             key_prefix=settings.key_prefix,

@@ -32,6 +32,8 @@ def run(instance, *, check=True, sync=(), **options):
         "env_file": str(instance / ".env.production"),
         "variables": {"S3_ENABLED": True, "S3_BUCKET": "media"},
         "web_url": "http://127.0.0.1:1",
+        "web_units": ["web.service"],
+        "sidekiq_units": ["sidekiq.service"],
         "sync": {**place, **dict(sync)},
         **options,
     }
@@ -56,10 +58,11 @@ def test_check_mode_predicts_the_edit_and_changes_nothing(instance):
     assert found["phases"] == []
 
 
-def test_a_secret_among_the_sync_options_is_refused_and_not_repeated(instance):
-    found = run(instance, sync={"secret_key": "hunter2hunter2"})
+@pytest.mark.parametrize("name", ["secret_key", "aws_secret_access_key", "aws_session_token"])
+def test_a_secret_among_the_sync_options_is_refused_and_not_repeated(instance, name):
+    found = run(instance, sync={name: "hunter2hunter2"})
     assert found["failed"]
-    assert "secret_key can't be given here; use credentials_file" in found["msg"]
+    assert f"{name} can't be given here; use credentials_file" in found["msg"]
     assert "hunter2" not in json.dumps(found)
 
 
@@ -74,6 +77,7 @@ def test_a_secret_among_the_sync_options_is_refused_and_not_repeated(instance):
         ({"variables": {"not a name": "x"}}, "not a name"),
         ({"phases": ["configure", "celebrate"]}, "celebrate"),
         ({"env_file": "/nowhere/.env"}, "/nowhere does not exist"),
+        ({"sidekiq_units": []}, "web_units and sidekiq_units are needed"),
     ],
 )
 @pytest.mark.parametrize("check", [True, False])
@@ -84,8 +88,11 @@ def test_bad_input_is_refused_before_anything_changes(instance, given, said, che
     assert not (instance / "state").exists()
 
 
-def test_nothing_to_restart_changes_nothing(instance):
-    assert not run(instance, check=False, phases=["restart"], restart_command="true")["changed"]
+def test_a_restart_before_the_edit_is_refused(instance):
+    found = run(instance, check=False, phases=["restart"], restart_command="true")
+    assert found["failed"]
+    assert "does not name the bucket yet" in found["msg"]
+    assert not found["interfered"]
 
 
 def test_a_failure_restores_the_env_file_and_leaves_its_outcome_on_the_host(instance):

@@ -9,6 +9,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._dotenv.request import request
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.errors import FileError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon import processes
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.processes_check import CheckedProcesses
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.proof import DISPROVEN, Judgement
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration import machine, store
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration.record import State
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._switch import switch as switches
@@ -199,8 +203,56 @@ def test_an_undo_that_fails_says_so_and_leaves_the_restart_due(world):
     assert world.position.rollback_due
 
 
+def test_services_that_keep_old_settings_are_found(world, monkeypatch):
+    monkeypatch.setattr(switches, "check_processes", lambda wanted, seconds: disproven(wanted))
+    error = failure(world)
+    assert "Check which settings the processes use: web still has the old ones" in str(error)
+    assert "Not everything could be restored" in str(error)
+    assert world.env_file.read_bytes() == OLD
+    assert world.position.fetch_due, "Mastodon may have written to the bucket"
+
+
+def disproven(wanted):
+    judgement = Judgement(DISPROVEN, ("web still has the old ones",))
+    return CheckedProcesses(processes.now(), (), 0, judgement)
+
+
+def test_the_services_start_again_even_if_the_env_file_can_not_be_restored(world, monkeypatch):
+    world.fails[("start_sidekiq", 1)] = SwitchError("no luck")
+
+    def full(source, target, limit):
+        if target == str(world.env_file):
+            raise FileError("no space left")
+        return copy_file(source, target, limit)
+
+    copy_file = switches.copy_file
+    monkeypatch.setattr(switches, "copy_file", full)
+    error = failure(world)
+    assert "Not everything could be restored (no space left)" in str(error)
+    assert world.calls[-1] == "restart everything"
+    assert world.position.restart_due
+
+
+def test_what_never_used_the_bucket_has_nothing_to_fetch(world):
+    world.fails[("stop_sidekiq", 1)] = SwitchError("no luck")
+    failure(world)
+    assert (world.position.state, world.position.fetch_due) == (State.ROLLED_BACK, False)
+
+
+def test_a_kill_during_an_undo_leaves_the_restart_due(world):
+    switch = world.switch()
+    switch.run(ALL)
+    world.fails[("restart everything", 1)] = Killed()
+    with pytest.raises(Killed):
+        world.switch(restore=switch.progress.restore).run([Phase.UNDO])
+    assert world.env_file.read_bytes() == OLD
+    assert world.position.restart_due
+    assert world.position.fetch_due
+
+
 def test_a_restart_before_the_edit_is_refused(world):
     error = failure(world, [Phase.RESTART])
+    assert world.switch().predict([Phase.RESTART]), "or the module would not even say so"
     assert "does not name the bucket yet" in str(error)
     assert "Nothing was changed" in str(error)
     assert not error.interfered
