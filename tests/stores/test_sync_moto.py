@@ -56,7 +56,7 @@ def test_the_journal_is_private_and_holds_no_secret(world):
         os.umask(old)
     assert os.stat(world.state_dir).st_mode & 0o777 == 0o700
     names = sorted(os.listdir(world.state_dir))
-    assert [name.partition(".")[2] for name in names] == ["progress", "sqlite", "sqlite.lock"]
+    assert [name.partition(".")[2] for name in names] == ["history", "progress", "sqlite", "sqlite.lock"]
     for name in names:
         path = world.state_dir / name
         assert path.stat().st_mode & 0o777 == 0o600
