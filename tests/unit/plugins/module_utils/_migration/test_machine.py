@@ -391,8 +391,6 @@ def test_after_a_rollback_the_changes_in_the_bucket_have_to_come_home_once():
     assert happens(Event.FETCHED, uses_bucket=False) == (False, False)
     assert happens(Event.ROLL_BACK, uses_bucket=False) == (False, False)
     assert happens(Event.BEGIN_SWITCH, uses_bucket=False) == (False, False)
-    assert happens(Event.UNDO, uses_bucket=False) == (False, False)
-    assert happens(Event.BEGIN_SWITCH, uses_bucket=False) == (False, False)
     assert happens(Event.UNDO, uses_bucket=True) == (True, True)
 
 
