@@ -263,6 +263,7 @@ examples:
         reason: the key has '.' or '..' as a name
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -274,7 +275,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.optio
     fetch_argument_spec,
     settings_from,
 )
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.process import run
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.process import readable_copy, run
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.errors import FileError
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.client import s3_client
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.errors import (
@@ -312,7 +313,9 @@ def main() -> None:
         settings = settings_from(params, check_mode=module.check_mode)
         options = connection_options(params)
         key_prefix_from(params["key_prefix"])
-        report = run(settings, params["bucket"], partial(_bucket, params, options, settings))
+        with readable_copy(options.ca_bundle) as ca_bundle:
+            options = replace(options, ca_bundle=ca_bundle)
+            report = run(settings, params["bucket"], partial(_bucket, params, options, settings))
     except S3Error as error:
         module.fail_json(msg=masking_below(params["private_prefixes"]).text(str(error)))
     except (FetchError, FileError, SyncError, Boto3MissingError, ConnectionOptionsError) as error:

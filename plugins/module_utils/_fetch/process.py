@@ -13,6 +13,8 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -135,11 +137,13 @@ def _work(
                 # Only root can open it.
                 journal = stack.enter_context(closing(Journal.peek(settings.journal)))
                 journal.count()
+            # The owner may not be able to read what a client needs, such as a virtual environment in the state folder.
+            bucket = make_bucket()
+            bucket.store.connect()
             become_owner(folders.dest, settings.dest)
             # Afterwards, since the kernel forgets it when a process changes its user.
             tie_to(parent_id)
             os.umask(0)
-            bucket = make_bucket()
             stack.callback(bucket.store.close)
             fetch = Fetch(settings, bucket, folders.dest, folders.set_aside, journal, parent.send)
             parent.send(fetch.run())
@@ -147,6 +151,20 @@ def _work(
         return  # the parent could not begin
     except Exception as error:  # noqa: BLE001 - the parent raises it
         parent.send(error)
+
+
+@contextmanager
+def readable_copy(path: Optional[str]) -> Iterator[Optional[str]]:
+    """Copy a file that is no secret, so that the owner of `dest` can read it, and remove the copy after the block."""
+    if path is None:
+        yield None
+        return
+    with tempfile.NamedTemporaryFile(prefix="mastodon_s3-") as copy:
+        with open(path, "rb") as file:
+            shutil.copyfileobj(file, copy)
+        copy.flush()
+        os.fchmod(copy.fileno(), 0o444)
+        yield copy.name
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 from attacker import UID, Arena, Attacker
@@ -88,3 +89,16 @@ def test_the_owner_of_the_folder_wins_nothing(as_root, tmp_path, bucket, kind):
         assert arena.harm() == []
     assert runs > 2
     assert kind == "moved_in" or attacker.swaps > 0
+
+
+def test_the_owner_can_read_a_certificate_that_only_root_could(tmp_path):
+    original = tmp_path / "ca.pem"
+    original.write_bytes(b"certificate")
+    original.chmod(0o600)
+    with process.readable_copy(str(original)) as copy:
+        status = os.stat(copy)
+        assert (status.st_uid, status.st_mode & 0o777) == (os.geteuid(), 0o444)
+        assert Path(copy).read_bytes() == b"certificate"
+    assert not os.path.exists(copy)
+    with process.readable_copy(None) as copy:
+        assert copy is None
