@@ -22,6 +22,7 @@ ROLE = Path(__file__).resolve().parents[4] / "roles" / "mastodon_s3"
 NAMES = yaml.safe_load((ROLE / "vars" / "main" / "options.yml").read_text(encoding="utf-8"))
 ADMIN = NAMES["__mastodon_s3_admin_options"]
 INSTANCE = NAMES["__mastodon_s3_instance_options"]
+SYNC = yaml.safe_load((ROLE / "vars" / "main" / "sync.yml").read_text(encoding="utf-8"))
 ROUND = yaml.safe_load((ROLE / "tasks" / "round.yml").read_text(encoding="utf-8"))[0]["fediverse.mastodon_s3.s3_sync"]
 MEANINGS = sorted(
     {f"{meaning.fault}; {meaning.remedy}" for meaning in error_codes.MEANINGS.values()}
@@ -102,7 +103,7 @@ def test_an_empty_tree_names_the_variable_that_allows_it():
 def test_every_option_of_a_round_has_a_variable():
     taken = {
         option: variable[1]
-        for option, value in ROUND.items()
+        for option, value in [*SYNC["__mastodon_s3_sync"].items(), *ROUND.items()]
         if (variable := re.fullmatch(r"\{\{ (mastodon_s3_\w+)( \| default\(omit, true\))? \}\}", str(value)))
     }
     assert len(taken) > 5
