@@ -121,7 +121,11 @@ class Services:
         if self.by_command:
             self.restart_by_command()
         else:
-            self._systemctl("restart", *(self._settings.web_units if web else ()), *self._settings.sidekiq_units)
+            units = (*(self._settings.web_units if web else ()), *self._settings.sidekiq_units)
+            # A unit that has failed several times within ten seconds can't be started again before that.
+            with suppress(SwitchError):
+                self._systemctl("reset-failed", *units)
+            self._systemctl("restart", *units)
             self._restore_stop_timeout()
         self.wait_for_web()
 

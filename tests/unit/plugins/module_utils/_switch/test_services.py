@@ -182,6 +182,13 @@ def test_a_failed_unit_is_not_awaited(systemctl):
     assert time.monotonic() - begin < 60
 
 
+def test_an_undo_restarts_units_that_failed_too_often(systemctl):
+    with web_server(iter([200])) as url:
+        services(systemctl, web_url=url).restart(web=True)
+    both = "web.service sidekiq.service"
+    assert systemctl.told[:2] == [f"reset-failed {both}", f"restart {both}"]
+
+
 def test_a_command_that_fails_says_why():
     found = services(lambda command: (3, "", f"no {command}"), restart_command="restart 'all of it'")
     with pytest.raises(SwitchError, match=r"failed with status 3: no \['restart', 'all of it'\]"):
