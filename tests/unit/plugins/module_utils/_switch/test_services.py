@@ -11,7 +11,6 @@ import http.server
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -22,17 +21,11 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration.s
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._switch import services as module
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._switch.model import Settings, SwitchError
 
-# A process with Sidekiq's title. On the signal, it finishes the job that it still has.
+# On the signal, this process finishes the job that it still has.
 SIDEKIQ = """
-import signal, sys, time
-def quiet(*_):
-    time.sleep(0.6)
-    with open(sys.argv[1], "w") as file:
-        file.write("done")
-    raise SystemExit
-signal.signal(signal.SIGTSTP, quiet)
-print("ready", flush=True)
-time.sleep(60)
+trap 'sleep 0.6; printf done > "$0"; exit' TSTP
+echo ready
+while :; do sleep 0.05; done
 """
 
 
@@ -78,9 +71,9 @@ def systemctl(tmp_path, monkeypatch):
 
 
 @contextlib.contextmanager
-def process(*arguments, name=None):
+def process(script, *arguments, name="bash"):
     started = subprocess.Popen(
-        [name or sys.executable, "-c", *arguments], executable=sys.executable, stdout=subprocess.PIPE, text=True
+        [name, "-c", script, *arguments], executable="/bin/bash", stdout=subprocess.PIPE, text=True
     )
     try:
         yield started
@@ -101,7 +94,7 @@ def test_the_jobs_of_sidekiq_are_awaited(systemctl, tmp_path):
 
 
 def test_a_wrapper_of_sidekiq_is_not_suspended(systemctl):
-    with process("import time; print('ready', flush=True); time.sleep(60)", name="/bin/wrapper") as wrapper:
+    with process("echo ready; sleep 60; :", name="/bin/wrapper") as wrapper:
         wrapper.stdout.readline()
         systemctl.units["sidekiq.service"] = {"MainPID": str(wrapper.pid)}
         services(systemctl).quiet_sidekiq()
@@ -136,7 +129,7 @@ def test_a_sidekiq_that_starts_again_and_again_is_found(systemctl):
 
 
 def test_a_restart_of_web_ends_when_the_last_old_process_has(systemctl):
-    with process("import time; time.sleep(60)") as web:
+    with process("sleep 60; :") as web:
         threading.Thread(target=web.wait, daemon=True).start()
         systemctl.units["web.service"] = {"MainPID": str(web.pid)}
         systemctl.after = lambda words: threading.Timer(0.5, os.kill, (web.pid, signal.SIGKILL)).start()
