@@ -21,9 +21,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
-    connection_argument_spec,
-)
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import secret_options
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.progress.progress import ENDED, JOBS
 from ansible_collections.fediverse.mastodon_s3.plugins.plugin_utils._job_status import (
     BackgroundJob,
@@ -301,9 +299,8 @@ class ActionModule(ActionBase):
 
 def _secret_among(arguments: Mapping[str, Any]) -> str:
     """Return the name of an option that contains a secret, or an empty string."""
-    for name, option in connection_argument_spec().items():
-        for word in (name, *option.get("aliases", ())):
-            if option.get("no_log") and arguments.get(word):
-                return word
+    found = secret_options(arguments)
+    if found:
+        return found[0]
     config = arguments.get("aws_config")
     return "aws_config" if isinstance(config, Mapping) and config.get("proxies") else ""

@@ -264,6 +264,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connecti
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._s3.connection.options import (
     ConnectionOptionsError,
     connection_argument_spec,
+    secret_options,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._switch import scope
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._switch.model import (
@@ -309,10 +310,7 @@ def _sync_options(module: AnsibleModule) -> dict[str, t.Any]:
     """Return the options for the syncs, with their defaults."""
     given = module.params["sync"]
     spec = {**sync_argument_spec(), **connection_argument_spec()}
-    secret = {
-        word for name, option in spec.items() if option.get("no_log") for word in (name, *option.get("aliases", ()))
-    }
-    found = sorted(name for name in secret if given.get(name))
+    found = secret_options(given)
     if found:
         module.no_log_values.update(str(given[name]) for name in found)
         module.fail_json(msg=f"sync: {', '.join(found)} can't be given here; use credentials_file")
@@ -457,7 +455,7 @@ def main() -> None:
         module.fail_json(msg="web_units and sidekiq_units are needed; set both, or set restart_command")
 
     def describe(error: Exception) -> str:
-        if isinstance(error, (*_EXPECTED, SwitchFailedError)):
+        if isinstance(error, _EXPECTED):
             return str(error)
         return unexpected(error, sync["private_prefixes"])["msg"]
 

@@ -258,7 +258,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.moment import OPTIONS, Moment
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration import lock, machine, outcome, store
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration import record as records
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration.record import Units
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration.recording import record_event
 
 _SWITCH_SECONDS = 900.0
 
@@ -277,19 +278,6 @@ def _result(position: machine.Position) -> dict[str, t.Any]:
     }
 
 
-def _following(position: machine.Position, params: dict[str, t.Any]) -> records.Record:
-    units, edited = params["units"], params["env_file_edited"]
-    return machine.after(
-        position,
-        machine.Event(params["event"]),
-        bucket=params["bucket"],
-        key_prefix=params["key_prefix"],
-        exposure=params["exposure"],
-        units=units and records.Units(tuple(units["web"]), tuple(units["sidekiq"])),
-        edited=edited and Moment.from_options(edited),
-    )
-
-
 def _run(params: dict[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
     location = store.RecordLocation(
         params["state_dir"], params["bucket"], params["key_prefix"], params["uses_bucket"], params["permission"]
@@ -303,11 +291,17 @@ def _run(params: dict[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
         if not check_mode:
             store.create_folder(location.state_dir)
     if params["event"] is not None:
-        record = _following(position, params)
-        if found.damage or not records.same_except_time(found.record, record):
-            changed = True
-            record = record if check_mode else store.write(location, record)
-            position = machine.Position(record, location.uses_bucket)
+        units, edited = params["units"], params["env_file_edited"]
+        record, differs = record_event(
+            location,
+            machine.Event(params["event"]),
+            exposure=params["exposure"],
+            units=units and Units(tuple(units["web"]), tuple(units["sidekiq"])),
+            edited=edited and Moment.from_options(edited),
+            dry_run=check_mode,
+        )
+        if differs:
+            changed, position = True, machine.Position(record, location.uses_bucket)
     return {
         "changed": changed,
         **_result(position),

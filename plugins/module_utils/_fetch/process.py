@@ -10,12 +10,10 @@ rights of root does everything else: what it is tricked into, its owner could ha
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -29,6 +27,7 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._fetch.model
     FetchReport,
     FetchSettings,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.locking import wait_for_lock
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.walk import open_folder
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.journal.journal import Journal
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._sync.processes.child import tie_to
@@ -38,7 +37,6 @@ _READABLE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _IN_DEST = ".mastodon_s3-set-aside"
 _LOCK_SECONDS = 120.0
-_LOCK_POLL_SECONDS = 0.2
 
 
 class _Opened(NamedTuple):
@@ -236,12 +234,7 @@ def _folder_of_owner(parent: int, name: str, path: str, like: os.stat_result) ->
 
 def _lock(folder: int, dest: str) -> None:
     """Wait for another run, such as one that goes on after its connection broke."""
-    end = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise FetchError(f"another run of s3_fetch still works on {dest}. Wait until it has ended") from None
-        time.sleep(_LOCK_POLL_SECONDS)
+    try:
+        wait_for_lock(folder, _LOCK_SECONDS)
+    except TimeoutError as error:
+        raise FetchError(f"another run of s3_fetch still works on {dest}. Wait until it has ended") from error

@@ -7,10 +7,8 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +22,9 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.error
     UnsafePathError,
     refused,
 )
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.locking import wait_for_lock
 
 LOCK_SECONDS = 30.0
-_LOCK_POLL_SECONDS = 0.05
 
 
 def trusted() -> frozenset[int]:
@@ -205,17 +203,12 @@ class Folder:
 
 
 def _wait_for(descriptor: int, path: str, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR):
-                return
-        if time.monotonic() >= end:
-            raise LockedError(
-                f"another process has kept the folder {path} locked for {seconds:.0f} s; wait until it has ended, or "
-                f"find it with lslocks and stop it"
-            )
-        time.sleep(_LOCK_POLL_SECONDS)
+    try:
+        wait_for_lock(descriptor, seconds)
+    except TimeoutError as error:
+        raise LockedError(
+            f"another process has kept the folder {path} locked for {seconds:.0f} s; wait until it has ended, or "
+            f"find it with lslocks and stop it"
+        ) from error
+    except OSError:
+        return  # there are no locks here

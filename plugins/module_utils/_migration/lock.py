@@ -6,21 +6,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 import typing as t
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.errors import FileError, MissingError
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.locking import wait_for_lock
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.private import (
     open_private_file,
     private_folder,
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._files.walk import open_folder
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration.store import StateError
-
-_POLL_SECONDS = 0.2
 
 
 def lock_name(bucket: str) -> str:
@@ -77,15 +74,10 @@ def wait_for_switch(state_dir: str, bucket: str, seconds: float) -> bool:
 
 def _wait(descriptor: int, path: str, seconds: float) -> bool:
     """Take the lock, and return whether that took waiting."""
-    end, waited = time.monotonic() + seconds, False
-    while True:
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return waited
-        if time.monotonic() >= end:
-            raise StateError(
-                f"an earlier run is still switching this instance on the host, and did not end within {seconds:.0f} s;"
-                f" wait for its end and run this again (lslocks shows the process that holds {path})"
-            )
-        waited = True
-        time.sleep(_POLL_SECONDS)
+    try:
+        return wait_for_lock(descriptor, seconds)
+    except TimeoutError as error:
+        raise StateError(
+            f"an earlier run is still switching this instance on the host, and did not end within {seconds:.0f} s;"
+            f" wait for its end and run this again (lslocks shows the process that holds {path})"
+        ) from error

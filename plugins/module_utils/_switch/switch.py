@@ -30,7 +30,8 @@ from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.pr
 )
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._mastodon.proof import DISPROVEN
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration import machine, store
-from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration import record as records
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration.record import Units
+from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._migration.recording import record_event
 from ansible_collections.fediverse.mastodon_s3.plugins.module_utils._switch.model import (
     Copy,
     Phase,
@@ -179,15 +180,12 @@ class Switch:
                 self._services.restart_web()
         self.progress.restarted = True
         ended = time.monotonic()
-        for name in ("send", "web") if early else ("web", "send"):
-            if name == "web":
-                with self._step("Wait until web answers"):
-                    self._services.wait_for_web()
-            else:
-                with self._step("Send the last files of the old processes"):
-                    self._round("restart", {"minimum_age": 0})
-                self.progress.seconds_to_last_file = round(time.monotonic() - ended, 3)
-                self._end_fallback()
+        if early:
+            self._send_last_files(ended)
+        with self._step("Wait until web answers"):
+            self._services.wait_for_web()
+        if not early:
+            self._send_last_files(ended)
         if not self._services.by_command:
             with self._step("Start Sidekiq"):
                 self._services.start_sidekiq()
@@ -196,6 +194,12 @@ class Switch:
         with self._step("Check which settings the processes use"):
             self._check_processes(self.progress.settings_from, before_reverted_edit=None)
         self._record(machine.Event.FINISH_SWITCH)
+
+    def _send_last_files(self, ended: float) -> None:
+        with self._step("Send the last files of the old processes"):
+            self._round("restart", {"minimum_age": 0})
+        self.progress.seconds_to_last_file = round(time.monotonic() - ended, 3)
+        self._end_fallback()
 
     def _undo(self) -> None:
         settings, progress, position = self._settings, self.progress, self.position()
@@ -297,19 +301,14 @@ class Switch:
         )
 
     def _record(self, event: machine.Event, *, used_bucket: bool = False) -> None:
-        settings, location = self._settings, self._location()
-        found = store.read(location)
-        record = machine.after(
-            machine.Position(found.record, location.uses_bucket or used_bucket),
+        record_event(
+            self._location(),
             event,
-            bucket=settings.bucket,
-            key_prefix=settings.key_prefix,
-            exposure=settings.exposure,
-            units=records.Units(settings.web_units, settings.sidekiq_units),
+            used_bucket=used_bucket,
+            exposure=self._settings.exposure,
+            units=Units(self._settings.web_units, self._settings.sidekiq_units),
             edited=self.progress.settings_from if event is machine.Event.FINISH_SWITCH else None,
         )
-        if found.damage or not records.same_except_time(found.record, record):
-            store.write(location, record)
 
     @contextmanager
     def _step(self, name: str) -> t.Iterator[None]:

@@ -95,6 +95,17 @@ def account_argument_spec() -> dict[str, dict[str, t.Any]]:
     }
 
 
+def secret_options(arguments: t.Mapping[str, t.Any]) -> list[str]:
+    """Return which of the given arguments, by any of their names, contain a secret of the connection options."""
+    words = {
+        word
+        for name, option in connection_argument_spec().items()
+        if option.get("no_log")
+        for word in (name, *option.get("aliases", ()))
+    }
+    return sorted(word for word in words if arguments.get(word))
+
+
 def connection_options(params: t.Mapping[str, t.Any]) -> ConnectionOptions:
     """Check the connection options among a module's parameters and return them, with credentials.
 
